@@ -1,0 +1,1 @@
+"""People and their messages: users, companies, roles, sessions, notifications, mail."""

@@ -1,0 +1,90 @@
+"""Signing up, in and out by script."""
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.serializers import MessageSerializer
+from config.throttling import throttle
+
+from .. import passwords, registration, sign_in, tokens
+from . import serializers
+
+
+def read(serializer_class, request, **kwargs):
+    """The validated body of a request; raises ValidationError (400)."""
+    serializer = serializer_class(data=request.data, **kwargs)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+class PublicView(APIView):
+    """A call for people who are not signed in yet; credentials sent along do not matter."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+
+class Signup(PublicView):
+    @extend_schema(request=serializers.SignupInput, responses={201: serializers.SignupAnswer})
+    def post(self, request):
+        """Make an account; a mailed link activates it. The same answer when the address is taken."""
+        throttle(request, "signup")
+        link = registration.sign_up(**read(serializers.SignupInput, request))
+        answer = {"message": _("We mailed you a link. Open it to activate your account.")}
+        if settings.EXPOSE_VERIFICATION_LINK:
+            answer["verification_link"] = link
+        return Response(answer, status=201)
+
+
+class VerifyEmail(PublicView):
+    @extend_schema(parameters=[OpenApiParameter("token", OpenApiTypes.STR, required=True)], responses=MessageSerializer)
+    def get(self, request):
+        """Activate the account of a mailed token. 400 for a bad one, 410 for an expired or used one."""
+        registration.verify_email(token=request.GET.get("token", ""))
+        return Response({"message": "success"})
+
+
+class Login(PublicView):
+    @extend_schema(request=serializers.LoginInput, responses=serializers.LoginAnswer)
+    def post(self, request):
+        """Trade credentials for an access and a refresh token."""
+        facts = read(serializers.LoginInput, request)
+        throttle(request, "login", account=facts["email"])
+        return Response(serializers.LoginAnswer(sign_in.sign_in_script(**facts)).data)
+
+
+class Refresh(PublicView):
+    @extend_schema(request=serializers.RefreshInput, responses=serializers.TokenPair)
+    def post(self, request):
+        """Trade a refresh token for the next pair. Shown a second time it ends its family: 401 `token_reused`."""
+        return Response(tokens.rotate(**read(serializers.RefreshInput, request)))
+
+
+class Logout(PublicView):
+    @extend_schema(request=serializers.RefreshInput, responses={204: None})
+    def post(self, request):
+        """End the family of a refresh token."""
+        tokens.close_family(**read(serializers.RefreshInput, request))
+        return Response(status=204)
+
+
+class ForgotPassword(PublicView):
+    @extend_schema(request=serializers.ForgotPasswordInput, responses={202: MessageSerializer})
+    def post(self, request):
+        """Mail a link for a new password (15 minutes, once). The same answer for every address."""
+        throttle(request, "forgot_password")
+        passwords.request_reset(**read(serializers.ForgotPasswordInput, request))
+        return Response({"message": _("If the address has an account, a link is on its way.")}, status=202)
+
+
+class ResetPassword(PublicView):
+    @extend_schema(request=serializers.ResetPasswordInput, responses=MessageSerializer)
+    def post(self, request):
+        """Set a new password; every session and refresh token of the user ends."""
+        passwords.reset(**read(serializers.ResetPasswordInput, request))
+        return Response({"message": "success"})

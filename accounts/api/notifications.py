@@ -1,0 +1,40 @@
+"""Notices for scripts."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers as fields
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.pagination import answer, keyset_page, page_of
+from config.schema import PAGE_PARAMETERS
+
+from .. import notifications
+from ..models import Notification
+from . import serializers
+from .auth import read
+
+
+class Notifications(APIView):
+    @extend_schema(
+        parameters=[OpenApiParameter("unread", OpenApiTypes.BOOL), *PAGE_PARAMETERS],
+        responses=page_of(serializers.NotificationSerializer),
+    )
+    def get(self, request):
+        """The caller's notices, newest first."""
+        notices = Notification.objects.filter(user=request.user)
+        if request.GET.get("unread", "").lower() in ("1", "true", "yes"):
+            notices = notices.filter(is_read=False)
+        page = keyset_page(notices, request=request, time_field="created_at")
+        return answer(page, serializers.NotificationSerializer)
+
+
+class MarkRead(APIView):
+    @extend_schema(
+        request=serializers.MarkReadInput, responses=inline_serializer("Marked", {"marked": fields.IntegerField()})
+    )
+    def post(self, request):
+        """Mark some or all of the caller's notices read."""
+        return Response(
+            {"marked": notifications.mark_read(user=request.user, **read(serializers.MarkReadInput, request))}
+        )

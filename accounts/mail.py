@@ -1,0 +1,115 @@
+"""The outbox: a letter is a row in the caller's transaction, sent after the commit, tried again until it goes.
+
+Letters are templates/mail/<letter>.subject.txt, .txt and .html. Links that let somebody in are made
+when the letter is sent, so that no token lies in the database and their time starts with the mail.
+"""
+
+import logging
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from config.queue import send_after_commit
+
+from . import tokens
+from .models import OutgoingMail, User
+
+logger = logging.getLogger(__name__)
+
+# A letter that a day of trying could not deliver is given up; the row stays and says so.
+MAX_TRIES = 12
+LINK_PAGES = {
+    "verify_email": (tokens.VERIFY, "verify-email"),
+    "reset_password": (tokens.RESET, "reset-password"),
+    "change_email": (tokens.CHANGE_EMAIL, "change-email"),
+}
+
+
+def link_for(user, letter):
+    """The absolute URL a letter of this kind bears for `user`, made now."""
+    purpose, page = LINK_PAGES[letter]
+    query = urlencode({"token": tokens.make_link_token(user, purpose)})
+    return f"{settings.SITE_URL}{reverse(page)}?{query}"
+
+
+def post(letter, *, to, **context):
+    """Put a letter in the outbox; it is sent once this transaction commits.
+
+    One whose `user_id` names nobody is written like any other and quietly dropped when its turn
+    comes, so that a request takes the same course whether or not an address has an account.
+    """
+    mail = OutgoingMail.objects.create(
+        letter=letter, to=to, language=translation.get_language() or "en", context=context
+    )
+    send_after_commit("accounts.tasks.send_mail", mail_id=str(mail.pk))
+    return mail
+
+
+def send(mail_id):
+    """Send one letter that is due. Returns True when it went now.
+
+    The row is claimed by one conditional UPDATE that also sets the next try, so two workers never
+    send it both, and one killed in between leaves it to be tried again.
+    """
+    claimed = (
+        OutgoingMail.objects.due()
+        .filter(pk=mail_id)
+        .update(tries=F("tries") + 1, next_try_at=timezone.now() + timedelta(minutes=5))
+    )
+    if not claimed:
+        return False
+    mail = OutgoingMail.objects.get(pk=mail_id)
+    try:
+        message = _message(mail)
+        if message is not None:
+            message.send()
+    except Exception as error:  # whatever a mail provider raises, the letter waits for its next try
+        wait = timedelta(seconds=min(3600 * 4, 15 * 2**mail.tries))
+        given_up = timezone.now() if mail.tries >= MAX_TRIES else None
+        OutgoingMail.objects.filter(pk=mail.pk).update(next_try_at=timezone.now() + wait, failed_at=given_up)
+        logger.warning("Mail %s (%s) did not go, try %d: %s", mail.pk, mail.letter, mail.tries, type(error).__name__)
+        return False
+    OutgoingMail.objects.filter(pk=mail.pk).update(sent_at=timezone.now())
+    return True
+
+
+def send_waiting():
+    """Send every letter that is due, oldest first. Returns how many went."""
+    waiting = OutgoingMail.objects.due().order_by("next_try_at").values_list("pk", flat=True)[:500]
+    return sum(send(pk) for pk in list(waiting))
+
+
+def _message(mail):
+    """The message of a letter, or None when its reason is gone (the account was deleted)."""
+    context = dict(mail.context, site_name=settings.SITE_NAME, site_url=settings.SITE_URL)
+    if "user_id" in context:
+        user = User.objects.filter(pk=context["user_id"]).first()
+        if user is None:
+            return None
+        context["user"] = user
+        if mail.letter in LINK_PAGES:
+            context["link"] = link_for(user, mail.letter)
+    with translation.override(mail.language):
+        subject, text, html = (
+            render_to_string(f"mail/{mail.letter}{ending}", context) for ending in (".subject.txt", ".txt", ".html")
+        )
+    message = EmailMultiAlternatives(" ".join(subject.split()), text, to=[mail.to])
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def forget_sent(*, older_than=timedelta(days=30)):
+    """Delete letters that went, or were given up, longer ago than that."""
+    with transaction.atomic():
+        return (
+            OutgoingMail.objects.filter(created_at__lt=timezone.now() - older_than)
+            .exclude(sent_at=None, failed_at=None)
+            .delete()[0]
+        )

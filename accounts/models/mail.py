@@ -1,0 +1,44 @@
+"""The outbox: mail that was promised and must arrive whatever the broker or the mail server does."""
+
+import uuid
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+
+
+class OutgoingMailQuerySet(models.QuerySet):
+    """Letters of the outbox."""
+
+    def due(self):
+        """Neither sent nor given up, and their next try has come."""
+        return self.filter(sent_at=None, failed_at=None, next_try_at__lte=timezone.now())
+
+
+class OutgoingMail(models.Model):
+    """One letter to one address, written in the transaction that promised it.
+
+    `context` holds ids and names, never a token: links are made when the letter is sent.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    letter = models.CharField(max_length=40)
+    to = models.EmailField(max_length=254)
+    language = models.CharField(max_length=10, default="en")
+    context = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    tries = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OutgoingMailQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created_at"]
+        indexes = [
+            models.Index(fields=["next_try_at"], condition=models.Q(sent_at=None, failed_at=None), name="mail_waiting"),
+        ]
+
+    def __str__(self):
+        return f"{self.letter} to {self.to}"

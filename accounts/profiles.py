@@ -1,0 +1,20 @@
+"""One's own account: name, bio, address."""
+
+from django.db import transaction
+
+from . import registration
+from .models import User
+
+
+@transaction.atomic
+def change(*, user, name=None, bio=None, email=None):
+    """Set name and bio at once; a new address waits until the link mailed to it is opened. Returns the User."""
+    user = User.objects.select_for_update(of=("self",)).with_company().get(pk=user.pk)
+    if name is not None:
+        user.name = name
+    if bio is not None:
+        user.bio = bio
+    user.save(update_fields=["name", "bio", "updated_at"])
+    if email is not None and email.strip().lower() != user.email:
+        registration.request_email_change(user=user, email=email)
+    return user

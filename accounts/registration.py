@@ -1,0 +1,98 @@
+"""Sign-up, the proof of an address, and the change of one."""
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from audit.log import record
+from audit.models import Action
+from config.errors import Invalid
+
+from . import mail, passwords, tokens
+from .models import Role, User
+from .models.roles import CLIENT
+
+
+def sign_up(*, email, password, name):
+    """Make an inactive client and mail the link that activates it. Returns that link, for EXPOSE_VERIFICATION_LINK.
+
+    An address that is taken gets a mail that says so, and the caller learns nothing: the answer, the
+    work and the shape of the link are the same. Signing up again before the address was proved
+    replaces name and password and makes earlier links stale, so nobody's password but that of
+    the mailed sign-up is ever activated. Raises WeakPassword (400).
+    """
+    email = email.strip().lower()
+    passwords.check_new(password, user=User(email=email, name=name))
+    hashed = make_password(password)
+    try:
+        return _sign_up(email=email, hashed=hashed, name=name)
+    except IntegrityError:
+        # Somebody signed this address up in the same moment; now it is simply taken.
+        return _sign_up(email=email, hashed=hashed, name=name)
+
+
+@transaction.atomic
+def _sign_up(*, email, hashed, name):
+    user = User.objects.select_for_update().filter(email=email).first()
+    if user is not None and (user.is_verified or user.is_active):
+        record(Action.SIGNUP, email=email, taken=True)
+        mail.post("account_exists", to=email, user_id=str(user.pk))
+        # Made of a user who is not there: it looks like a link and opens nothing.
+        return mail.link_for(User(email=email, password=hashed), "verify_email")
+    if user is None:
+        user = User(email=email, is_active=False)
+    user.name, user.password = name, hashed
+    user.save()
+    user.groups.set([Role.objects.get(name=CLIENT)])
+    record(Action.SIGNUP, user=user)
+    mail.post("verify_email", to=email, user_id=str(user.pk))
+    return mail.link_for(user, "verify_email")
+
+
+@transaction.atomic
+def verify_email(*, token):
+    """Activate the account a mailed token speaks of. Returns the User.
+
+    Raises LinkBad (400), LinkExpired or LinkUsed (410).
+    """
+    user = tokens.read_link_token(token, tokens.VERIFY, users=User.objects.select_for_update())
+    user.email_verified_at, user.is_active = timezone.now(), True
+    user.save(update_fields=["email_verified_at", "is_active", "updated_at"])
+    record(Action.EMAIL_VERIFIED, user=user)
+    return user
+
+
+@transaction.atomic
+def request_email_change(*, user, email):
+    """Mail a link to a new address of `user`; until it is opened the old one stays.
+
+    Whether another account has the address shows only to the owner of that mailbox.
+    Raises Invalid (400) for the address they have already.
+    """
+    email = email.strip().lower()
+    if email == user.email:
+        raise Invalid("email", _("This is your address already."))
+    User.objects.filter(pk=user.pk).update(pending_email=email, updated_at=timezone.now())
+    user.pending_email = email
+    taken = User.objects.filter(email=email).exclude(pk=user.pk).first()
+    if taken is None:
+        mail.post("change_email", to=email, user_id=str(user.pk))
+    else:
+        mail.post("account_exists", to=email, user_id=str(taken.pk))
+
+
+@transaction.atomic
+def confirm_email_change(*, token):
+    """Make the pending address the user's own; the old one is told. Returns the User.
+
+    Raises LinkBad (400), LinkExpired or LinkUsed (410), also when the address was taken meanwhile.
+    """
+    user = tokens.read_link_token(token, tokens.CHANGE_EMAIL, users=User.objects.select_for_update())
+    old, user.email, user.pending_email = user.email, user.pending_email, ""
+    if not user.email or User.objects.filter(email=user.email).exclude(pk=user.pk).exists():
+        raise tokens.LinkUsed
+    user.save(update_fields=["email", "pending_email", "updated_at"])
+    record(Action.EMAIL_CHANGED, user=user, old_email=old)
+    mail.post("email_changed", to=old, user_id=str(user.pk))
+    return user

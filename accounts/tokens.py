@@ -1,0 +1,206 @@
+"""Tokens that sign people in or prove a mailbox. Nothing here is stored raw.
+
+Access: a JWT (RFC 7519) of five minutes that also bears a digest of the user's session state, so a
+new password ends it at once. Refresh: a JWT whose hash is a row; used once, then replaced
+(RFC 9700 §4.14). Mailed links: signed, dated statements about the state of the account, so that using
+one makes it stale.
+"""
+
+import hashlib
+import uuid
+
+from django.conf import settings
+from django.core import signing
+from django.db import transaction
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.translation import gettext as _
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken
+from rest_framework_simplejwt.tokens import RefreshToken as RefreshJWT
+
+from audit.log import record
+from audit.models import Action
+from config.errors import Refused
+
+from .models import RefreshToken, User
+
+STATE_CLAIM = "state"
+
+
+class TokenInvalid(Refused):
+    """401: not a token of ours, or one that has expired or was revoked."""
+
+    def __init__(self):
+        super().__init__(401, "token_invalid", _("The refresh token is not valid or has expired."))
+
+
+class TokenReused(Refused):
+    """401: a refresh token was shown a second time; its family has ended."""
+
+    def __init__(self):
+        super().__init__(401, "token_reused", _("This refresh token was used before; sign in again."))
+
+
+def _hash(raw):
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
+def _session_state(user):
+    return user.get_session_auth_hash()[:32]
+
+
+def access_for(user):
+    """A signed access JWT of `user`, good for ACCESS_TOKEN_LIFETIME."""
+    token = AccessToken.for_user(user)
+    token[STATE_CLAIM] = _session_state(user)
+    return str(token)
+
+
+def speaks_for(user, access_token):
+    """True while the password behind `access_token` is still the user's."""
+    return constant_time_compare(str(access_token.get(STATE_CLAIM, "")), _session_state(user))
+
+
+def _issue(user, *, family, orig_iat):
+    """(row, raw refresh token); the row is not saved."""
+    now = timezone.now()
+    expires_at = min(now + settings.REFRESH_TOKEN_LIFETIME, orig_iat + settings.REFRESH_FAMILY_LIFETIME)
+    row = RefreshToken(family=family, user=user, expires_at=expires_at, orig_iat=orig_iat)
+    token = RefreshJWT()
+    token["jti"] = str(row.jti)
+    token[settings.SIMPLE_JWT["USER_ID_CLAIM"]] = str(user.pk)
+    token.set_exp(from_time=now, lifetime=expires_at - now)
+    raw = str(token)
+    row.token_hash = _hash(raw)
+    return row, raw
+
+
+def open_family(user):
+    """Begin a refresh family for a log-in just proved: {"access", "refresh"}."""
+    row, raw = _issue(user, family=uuid.uuid4(), orig_iat=timezone.now())
+    row.save(force_insert=True)
+    return {"access": access_for(user), "refresh": raw}
+
+
+def _row_of(raw):
+    """The row of a refresh token whose signature and expiry hold; raises TokenInvalid."""
+    try:
+        token = RefreshJWT(raw)
+        row = RefreshToken.objects.select_for_update().select_related(None).get(jti=uuid.UUID(str(token["jti"])))
+    except (TokenError, KeyError, ValueError, RefreshToken.DoesNotExist):
+        raise TokenInvalid from None
+    if not constant_time_compare(row.token_hash, _hash(raw)):
+        raise TokenInvalid
+    return row
+
+
+def rotate(*, refresh):
+    """Trade a refresh token for {"access", "refresh"}; the old one is spent.
+
+    Of two that come at once one wins; the other, like every later use, ends the whole family.
+    Raises TokenInvalid or TokenReused (401).
+    """
+    with transaction.atomic():
+        row = _row_of(refresh)
+        reused = row.replaced_by_id is not None
+        user = User.objects.filter(pk=row.user_id, is_active=True).first()
+        if reused:
+            if _end(RefreshToken.objects.filter(family=row.family)):
+                record(Action.TOKEN_REUSED, user=user, family=str(row.family))
+        elif user is None or row.revoked_at is not None or row.expires_at <= timezone.now():
+            raise TokenInvalid
+        else:
+            successor, raw = _issue(user, family=row.family, orig_iat=row.orig_iat)
+            successor.save(force_insert=True)
+            row.replaced_by = successor
+            row.save(update_fields=["replaced_by"])
+            return {"access": access_for(user), "refresh": raw}
+    # Raised outside, so that the end of the family is committed.
+    raise TokenReused
+
+
+@transaction.atomic
+def close_family(*, refresh):
+    """Log a script out: its refresh family ends. A token that is no good ends nothing and says nothing."""
+    try:
+        row = _row_of(refresh)
+    except TokenInvalid:
+        return
+    if _end(RefreshToken.objects.filter(family=row.family)):
+        record(Action.LOGOUT, user=User.objects.get(pk=row.user_id))
+
+
+def close_all_families(user):
+    """End every refresh family of `user` (new password, account switched off)."""
+    _end(RefreshToken.objects.filter(user=user))
+
+
+def _end(tokens):
+    return tokens.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+# --- Mailed links -----------------------------------------------------------------------------------
+
+
+class LinkBad(Refused):
+    """400: not a link of ours."""
+
+    def __init__(self):
+        super().__init__(400, "token_invalid", _("This link is not valid. Copy it whole, or ask for a new one."))
+
+
+class LinkExpired(Refused):
+    """410: its time is over."""
+
+    def __init__(self):
+        super().__init__(410, "token_expired", _("This link has expired. Ask for a new one."))
+
+
+class LinkUsed(Refused):
+    """410: it did its work already, or a newer one took its place."""
+
+    def __init__(self):
+        super().__init__(410, "token_used", _("This link has been used, or a newer one has taken its place."))
+
+
+VERIFY, RESET, CHANGE_EMAIL = "verify-email", "reset-password", "change-email"
+LIFETIMES = {
+    VERIFY: settings.VERIFICATION_LINK_LIFETIME,
+    RESET: settings.RESET_LINK_LIFETIME,
+    CHANGE_EMAIL: settings.VERIFICATION_LINK_LIFETIME,
+}
+
+
+def _account_state(user, purpose):
+    """A digest of what using the link changes: afterwards the link no longer fits."""
+    facts = {
+        VERIFY: [user.email, user.password, user.email_verified_at],
+        RESET: [user.email, user.password, user.is_active],
+        CHANGE_EMAIL: [user.email, user.pending_email],
+    }[purpose]
+    return salted_hmac(f"accounts.{purpose}", repr([str(user.pk), *map(str, facts)]), algorithm="sha256").hexdigest()[
+        :32
+    ]
+
+
+def make_link_token(user, purpose):
+    """A signed statement that its bearer reads the mailbox of `user`; good once, for `purpose` alone."""
+    return signing.dumps({"u": str(user.pk), "s": _account_state(user, purpose)}, salt=f"accounts.{purpose}")
+
+
+def read_link_token(token, purpose, *, users=None):
+    """The user a mailed token speaks of (from `users`, which may lock the row).
+
+    Raises LinkBad (400), LinkExpired or LinkUsed (410).
+    """
+    try:
+        facts = signing.loads(str(token)[:2000], salt=f"accounts.{purpose}", max_age=LIFETIMES[purpose])
+        user = (users if users is not None else User.objects.all()).get(pk=facts["u"])
+    except signing.SignatureExpired:
+        raise LinkExpired from None
+    except (signing.BadSignature, User.DoesNotExist, KeyError, TypeError, ValueError):
+        raise LinkBad from None
+    if not constant_time_compare(facts["s"], _account_state(user, purpose)):
+        raise LinkUsed
+    return user

@@ -1,0 +1,175 @@
+"""Pages for signing up, in and out."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from config.errors import Refused
+from config.forms import attempt
+from config.throttling import throttle
+
+from .. import passwords, registration, sign_in, tokens
+from ..forms import ForgotPasswordForm, LoginForm, ResetPasswordForm, SignupForm
+from ..models import User
+
+get_or_post = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def safe_next(request):
+    """The page of this portal that `next` names, or "" (another site's address is nobody's business)."""
+    target = request.POST.get("next") or request.GET.get("next", "")
+    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return target
+    return ""
+
+
+@sensitive_post_parameters("password")
+@get_or_post
+def signup(request):
+    """Sign up; the answer is the same whether or not the address is taken."""
+    if request.user.is_authenticated:
+        return redirect("home")
+    form = SignupForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        throttle(request, "signup")
+        done, link = attempt(form, registration.sign_up, **form.cleaned_data)
+        if done:
+            context = {
+                "email": form.cleaned_data["email"],
+                "verification_link": link if settings.EXPOSE_VERIFICATION_LINK else None,
+                "mail_folder": _mail_folder(),
+            }
+            return render(request, "accounts/signup_done.html", context)
+    return render(request, "accounts/signup.html", {"form": form}, status=400 if form.errors else 200)
+
+
+def _mail_folder():
+    """Where a newcomer who tries the portal on their own machine finds its mail."""
+    if settings.EMAIL_BACKEND_KIND == "file" and settings.SITE_IS_LOCAL and settings.DEMO:
+        return settings.EMAIL_FILE_PATH
+    return None
+
+
+@sensitive_post_parameters("password")
+@get_or_post
+def login(request):
+    """Log in and go where `next` says."""
+    target = safe_next(request)
+    if request.user.is_authenticated:
+        return redirect(target or "home")
+    form = LoginForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            throttle(request, "login", account=form.cleaned_data["email"])
+            done, refusal = attempt(form, sign_in.sign_in_browser, request=request, **form.cleaned_data)
+            if done:
+                return HttpResponseRedirect(target or reverse("home"))
+            status = refusal.status
+    return render(request, "accounts/login.html", {"form": form, "next": target}, status=status)
+
+
+@require_POST
+def logout(request):
+    """End this browser's session."""
+    sign_in.sign_out_browser(request)
+    messages.info(request, _("You are logged out."))
+    return redirect("home")
+
+
+def _confirm(request, *, purpose, operation, success, title):
+    """A page whose button spends a mailed link; opening it, as a mail scanner does, spends nothing."""
+    token = request.POST.get("token", "") if request.method == "POST" else request.GET.get("token", "")
+    state, status = "ask", 200
+    try:
+        if request.method == "POST":
+            operation(token=token)
+            state = "done"
+            messages.success(request, success)
+        else:
+            tokens.read_link_token(token, purpose)
+    except Refused as refusal:
+        state, status = _link_state(refusal), refusal.status
+    context = {"token": token if state == "ask" else "", "state": state, "title": title}
+    return render(request, "accounts/verify_email.html", context, status=status)
+
+
+def _link_state(refusal):
+    match refusal:
+        case tokens.LinkExpired():
+            return "expired"
+        case tokens.LinkUsed():
+            return "used"
+        case tokens.LinkBad():
+            return "bad"
+    raise refusal
+
+
+@get_or_post
+def verify_email(request):
+    """Activate a new account."""
+    return _confirm(
+        request,
+        purpose=tokens.VERIFY,
+        operation=registration.verify_email,
+        success=_("Your address is confirmed. You can log in now."),
+        title=_("Confirm your address"),
+    )
+
+
+@get_or_post
+def change_email(request):
+    """Confirm a new address."""
+    return _confirm(
+        request,
+        purpose=tokens.CHANGE_EMAIL,
+        operation=registration.confirm_email_change,
+        success=_("Your new address is confirmed."),
+        title=_("Confirm your new address"),
+    )
+
+
+@get_or_post
+def forgot_password(request):
+    """Ask for a link to set a new password."""
+    form = ForgotPasswordForm(request.POST or None)
+    sent = False
+    if request.method == "POST" and form.is_valid():
+        throttle(request, "forgot_password")
+        passwords.request_reset(email=form.cleaned_data["email"])
+        sent = True
+    return render(request, "accounts/forgot_password.html", {"form": form, "sent": sent})
+
+
+@sensitive_post_parameters("new_password")
+@get_or_post
+def reset_password(request):
+    """Set a new password by a mailed link."""
+    state, status = "ask", 200
+    form = ResetPasswordForm(request.POST or None, initial={"token": request.GET.get("token", "")})
+    try:
+        if request.method == "POST":
+            if form.is_valid():
+                done, refusal = attempt(form, passwords.reset, **form.cleaned_data)
+                if not done and isinstance(refusal, passwords.WeakPassword):
+                    status = 400
+                elif not done:
+                    raise refusal
+                else:
+                    state = "done"
+            else:
+                status = 400
+        else:
+            tokens.read_link_token(
+                request.GET.get("token", ""), tokens.RESET, users=User.objects.filter(is_active=True)
+            )
+    except Refused as refusal:
+        state, status = _link_state(refusal), refusal.status
+    return render(request, "accounts/reset_password.html", {"form": form, "state": state}, status=status)

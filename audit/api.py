@@ -1,0 +1,67 @@
+"""The log for scripts of a super."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.views import APIView
+
+from config.pagination import answer, offset_page, page_of
+from config.permissions import IsSuper
+
+from .filters import EventFilter
+from .models import Event
+
+
+class EventSerializer(serializers.ModelSerializer):
+    """One row of the log."""
+
+    user_email = serializers.CharField(source="actor_email")
+    ip_address = serializers.IPAddressField(source="address", allow_null=True)
+
+    class Meta:
+        model = Event
+        fields = [
+            "id",
+            "action",
+            "user_email",
+            "target_type",
+            "target_id",
+            "target_name",
+            "folder_slug",
+            "size_bytes",
+            "detail",
+            "ip_address",
+            "user_agent",
+            "request_id",
+            "created_at",
+        ]
+
+
+FILTERS = [
+    OpenApiParameter("user_email", OpenApiTypes.STR),
+    OpenApiParameter("action", OpenApiTypes.STR),
+    OpenApiParameter("folder_slug", OpenApiTypes.STR),
+    OpenApiParameter("start_date", OpenApiTypes.STR, description="A date, or an RFC 3339 time; included."),
+    OpenApiParameter("end_date", OpenApiTypes.STR, description="A date (included) or a time (excluded)."),
+    OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 500, 100 unless told."),
+    OpenApiParameter("offset", OpenApiTypes.INT),
+]
+
+
+class AllEvents(APIView):
+    """Every action, newest first."""
+
+    permission_classes = [IsSuper]
+    events = Event.objects.all()
+
+    @extend_schema(parameters=FILTERS, responses=page_of(EventSerializer))
+    def get(self, request):
+        """Newest first; super only."""
+        page = offset_page(EventFilter(request.GET).apply(self.events.all()), request=request)
+        return answer(page, EventSerializer)
+
+
+class FileEvents(AllEvents):
+    """What happened to files and folders."""
+
+    events = Event.objects.about_files()

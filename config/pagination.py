@@ -1,0 +1,144 @@
+"""Pages of a list. Keyset pages cost the same at the first row and at the millionth; nothing counts."""
+
+import base64
+import binascii
+import functools
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from .errors import Invalid
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 500
+
+
+def read_limit(params, *, default=DEFAULT_LIMIT):
+    """The `limit` of a query string, 1..500. Raises Invalid (400)."""
+    text = params.get("limit", "")
+    if text == "":
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LIMIT):
+        raise Invalid("limit", _("limit is a whole number from 1 to %(most)d.") % {"most": MAX_LIMIT})
+    return int(text)
+
+
+def read_offset(params, *, most=1_000_000):
+    """The `offset` of a query string, 0..most. Raises Invalid (400)."""
+    text = params.get("offset", "")
+    if text == "":
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 8 and int(text) <= most):
+        raise Invalid("offset", _("offset is a whole number from 0 to %(most)d.") % {"most": most})
+    return int(text)
+
+
+@dataclass
+class Page:
+    """One page: the rows, and the URLs of the pages after and before (None at the ends)."""
+
+    results: list = field(default_factory=list)
+    next: str | None = None
+    previous: str | None = None
+
+
+def _encode(direction, row, time_field):
+    facts = [direction, getattr(row, time_field).isoformat(), str(row.pk)]
+    return base64.urlsafe_b64encode(json.dumps(facts).encode()).decode().rstrip("=")
+
+
+def _decode(cursor, model):
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        direction, at, pk = json.loads(base64.urlsafe_b64decode(padded))
+        if direction not in ("n", "p"):
+            raise ValueError
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError
+        return direction, moment, model._meta.pk.to_python(pk)
+    except (ValueError, TypeError, binascii.Error, RecursionError, ValidationError):
+        raise Invalid("cursor", _("The cursor is not one of this list.")) from None
+
+
+def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT):
+    """One page of `queryset`, newest first by (`time_field`, pk), in one query of its own.
+
+    Reads `cursor` and `limit` from the request's query string and keeps its other parameters in
+    the URLs of the neighbours. Raises Invalid (400) for a cursor or limit that is not one.
+    """
+    limit = read_limit(request.GET, default=default_limit)
+    cursor = request.GET.get("cursor", "")
+    direction = "n"
+    if cursor:
+        if len(cursor) > 300:
+            raise Invalid("cursor", _("The cursor is not one of this list."))
+        direction, at, pk = _decode(cursor, queryset.model)
+        older = direction == "n"
+        edge, beyond = ("lte", "lt") if older else ("gte", "gt")
+        # The first condition bounds the index range; the second only breaks ties at its edge.
+        queryset = queryset.filter(**{f"{time_field}__{edge}": at}).filter(
+            Q(**{f"{time_field}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
+        )
+    order = (f"-{time_field}", "-pk") if direction == "n" else (time_field, "pk")
+    rows = list(queryset.order_by(*order)[: limit + 1])
+    more, rows = len(rows) > limit, rows[:limit]
+    if direction == "p":
+        rows.reverse()
+    has_next = more if direction == "n" else bool(rows)
+    has_previous = bool(cursor) and bool(rows) if direction == "n" else more
+    return Page(
+        results=rows,
+        next=_neighbour(request, _encode("n", rows[-1], time_field)) if has_next and rows else None,
+        previous=_neighbour(request, _encode("p", rows[0], time_field)) if has_previous and rows else None,
+    )
+
+
+def offset_page(queryset, *, request):
+    """One page of an ordered `queryset` by `limit` and `offset`, without counting it."""
+    limit, offset = read_limit(request.GET), read_offset(request.GET)
+    rows = list(queryset[offset : offset + limit + 1])
+    previous = None
+    if offset:
+        previous = _neighbour(request, None, offset=max(0, offset - limit))
+    following = _neighbour(request, None, offset=offset + limit) if len(rows) > limit else None
+    return Page(results=rows[:limit], next=following, previous=previous)
+
+
+def _neighbour(request, cursor, *, offset=None):
+    params = request.GET.copy()
+    for name, value in (("cursor", cursor), ("offset", offset)):
+        params.pop(name, None)
+        if value:
+            params[name] = value
+    query = urlencode(list(params.lists()), doseq=True)
+    return request.build_absolute_uri(request.path + (f"?{query}" if query else ""))
+
+
+def answer(page, serializer_class, **context):
+    """The contract's list body for `page`."""
+    rows = serializer_class(page.results, many=True, context=context).data
+    return Response({"next": page.next, "previous": page.previous, "results": rows})
+
+
+@functools.cache
+def page_of(serializer_class):
+    """A serializer class that describes the list body to the OpenAPI schema."""
+    name = serializer_class.__name__.removesuffix("Serializer")
+    return type(
+        f"{name}PageSerializer",
+        (serializers.Serializer,),
+        {
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": serializer_class(many=True),
+            "__doc__": f"One page of {name}.",
+        },
+    )

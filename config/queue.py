@@ -1,0 +1,27 @@
+"""Handing work to the queue: after the commit, and never at the cost of the request."""
+
+import logging
+from functools import partial
+
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from .celery import app
+
+logger = logging.getLogger(__name__)
+
+
+def send_after_commit(task, **kwargs):
+    """Queue the task of that name ("accounts.tasks.send_mail") with ids as keyword arguments, after the commit.
+
+    A broker that is down costs nothing but time: the row the task works on is there, and the
+    schedule finds it.
+    """
+    transaction.on_commit(partial(_send, task, kwargs), robust=True)
+
+
+def _send(task, kwargs):
+    try:
+        app.send_task(task, kwargs=kwargs, retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("%s waits for the schedule: %s", task, error)

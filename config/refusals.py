@@ -1,0 +1,207 @@
+"""Every refusal leaves the portal here: as the contract's JSON, or as the page that says why."""
+
+import logging
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import Http404, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from rest_framework import exceptions as api_exceptions
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import set_rollback
+
+from .errors import Refused
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_FAULT_SECONDS = 5
+
+
+def refusal_of(error):
+    """The Refused that says the same as `error`, or None when it is a fault and no refusal."""
+    match error:
+        case Refused():
+            return error
+        case Http404() | api_exceptions.NotFound():
+            return Refused(404, "not_found", _("There is nothing here, or you may not see it."))
+        case PermissionDenied() | api_exceptions.PermissionDenied():
+            code = getattr(error, "default_code", "permission_denied")
+            if isinstance(error, api_exceptions.PermissionDenied) and str(error.detail).startswith("CSRF Failed"):
+                return Refused(403, "csrf_failed", _("The form's security token is missing or wrong; reload the page."))
+            return Refused(403, code, _("You may not do this."))
+        case RequestDataTooBig():
+            return Refused(413, "body_too_large", _("The request is larger than this address takes."))
+        case TooManyFieldsSent() | TooManyFilesSent() | MultiPartParserError():
+            return Refused(400, "malformed", _("The form could not be read."))
+        case api_exceptions.ValidationError():
+            errors = _flat(error.detail)
+            first = next((f"{field}: {texts[0]}" for field, texts in errors.items() if texts), _("Invalid input."))
+            return Refused(400, "invalid", first, errors=errors)
+        case api_exceptions.ParseError():
+            return Refused(400, "malformed", _("The body could not be read as what it claims to be."))
+        case api_exceptions.UnsupportedMediaType():
+            return Refused(415, "unsupported_media_type", str(error.detail))
+        case api_exceptions.NotAuthenticated():
+            return Refused(401, "not_authenticated", _("Sign in first."))
+        case api_exceptions.AuthenticationFailed():
+            return Refused(401, "token_invalid", _("The access token is not valid or has expired."))
+        case api_exceptions.APIException():
+            return Refused(error.status_code, error.default_code, str(error.detail))
+        case OperationalError() | InterfaceError():
+            return Refused(
+                503,
+                "database_unavailable",
+                _("The database does not answer. Try again in a moment."),
+                retry_after=RETRY_AFTER_FAULT_SECONDS,
+            )
+    return None
+
+
+def _flat(detail):
+    """DRF's nested error detail as {"field": ["sentence", …]}; inner fields get dotted names."""
+    if isinstance(detail, list):
+        return {api_settings.NON_FIELD_ERRORS_KEY: [str(text) for text in detail]}
+    flat = {}
+    for field, value in detail.items():
+        if isinstance(value, dict):
+            flat |= {f"{field}.{inner}": texts for inner, texts in _flat(value).items()}
+        else:
+            flat[str(field)] = [str(text) for text in value]
+    return flat
+
+
+def payload_of(refusal):
+    """The contract's error body: {"detail", "code"} and, for validation, "errors"."""
+    body = {"detail": str(refusal.message), "code": refusal.code}
+    if refusal.errors:
+        body["errors"] = {field: [str(text) for text in texts] for field, texts in refusal.errors.items()}
+    return body
+
+
+def _headers(refusal):
+    headers = {}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(max(1, int(refusal.retry_after)))
+    return headers
+
+
+def api_exception_handler(error, context):
+    """REST framework's hook: every refusal leaves as the contract's JSON; other errors go on up."""
+    refusal = refusal_of(error)
+    if refusal is None:
+        return None
+    if isinstance(error, DatabaseError):
+        logger.exception("The database did not answer")
+    set_rollback()
+    response = Response(payload_of(refusal), status=refusal.status, headers=_headers(refusal))
+    if isinstance(error, api_exceptions.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+def wants_json(request):
+    """True for the API, for scripts, and for whoever asks for JSON before HTML."""
+    if request.path.startswith(("/api/", "/store/")):
+        return True
+    accepted = request.get_preferred_type(["text/html", "application/json"])
+    return accepted == "application/json"
+
+
+def refuse(request, refusal):
+    """The answer for a refusal outside REST framework: JSON or the page that says why."""
+    if wants_json(request):
+        response = JsonResponse(payload_of(refusal), status=refusal.status)
+    else:
+        response = render(
+            request,
+            "refused.html",
+            {
+                "status": refusal.status,
+                "code": refusal.code,
+                "title": TITLES.get(refusal.status, _("That did not work")),
+                "message": refusal.message,
+                "errors": refusal.errors,
+            },
+            status=refusal.status,
+        )
+    for name, value in _headers(refusal).items():
+        response[name] = value
+    return response
+
+
+class _Titles(dict):
+    """Sentences for the top of the refusal page, translated when they are read."""
+
+    def get(self, status, default=None):
+        text = super().get(status)
+        return _(text) if text else default
+
+
+TITLES = _Titles(
+    {
+        400: "That request could not be read",
+        401: "Please sign in",
+        403: "This is not yours to open",
+        404: "Nothing here",
+        409: "That is not possible right now",
+        410: "This link is no longer good",
+        413: "Too large",
+        415: "This kind of file is not accepted",
+        429: "Too many requests",
+        503: "Not available for the moment",
+    }
+)
+
+
+class RefusalMiddleware:
+    """Turns what views raise into the refusal page or JSON; REST framework's views never get here."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, error):
+        refusal = refusal_of(error)
+        if refusal is None or isinstance(error, Http404 | PermissionDenied):
+            # Django's own 404 and 403 handlers (config.urls) render those.
+            return None
+        if isinstance(error, DatabaseError):
+            logger.exception("The database did not answer")
+        return refuse(request, refusal)
+
+
+def bad_request(request, exception=None):
+    """handler400"""
+    return refuse(request, Refused(400, "malformed", _("The request could not be read.")))
+
+
+def permission_denied(request, exception=None):
+    """handler403"""
+    return refuse(request, refusal_of(PermissionDenied()))
+
+
+def not_found(request, exception=None):
+    """handler404"""
+    return refuse(request, refusal_of(Http404()))
+
+
+def csrf_failure(request, reason=""):
+    """CSRF_FAILURE_VIEW"""
+    return refuse(
+        request,
+        Refused(403, "csrf_failed", _("The form's security token is missing or wrong. Reload the page and try again.")),
+    )
+
+
+def server_error(request):
+    """handler500: says so without asking anything of the database or the session."""
+    if wants_json(request):
+        return JsonResponse({"detail": "The portal failed; it has been logged.", "code": "server_error"}, status=500)
+    return render(None, "500.html", status=500)

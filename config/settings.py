@@ -1,0 +1,427 @@
+"""Settings of the portal, read from the environment or `.env`; `.env.example` explains each name.
+
+In reading order: where we are, secrets, applications, web, database, cache and queue, bytes, people,
+mail, limits, API, payments. A wrong value stops the start and is named.
+"""
+
+import ipaddress
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+from . import secrets
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+
+
+def _one_of(name, default, choices):
+    value = env.str(name, default=default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}.")
+    return value
+
+
+def _count(name, default, *, least=0):
+    try:
+        value = env.int(name, default=default)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number; it is {env.str(name)!r}.") from None
+    if value < least:
+        raise ImproperlyConfigured(f"{name} must be {least} or more; it is {value}.")
+    return value
+
+
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+# --- Where we are -------------------------------------------------------------------------------
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+DEBUG = env.bool("DEBUG", default=False)
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).expanduser().resolve()
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = _count("PORT", 8000, least=1)
+SITE_URL = env.str("SITE_URL", default=f"http://{HOST if _is_loopback(HOST) else '127.0.0.1'}:{PORT}").rstrip("/")
+_site = urlsplit(SITE_URL)
+if _site.scheme not in ("http", "https") or not _site.hostname:
+    raise ImproperlyConfigured(f"SITE_URL must be like https://portal.example.org; it is {SITE_URL!r}.")
+SITE_IS_LOCAL = _is_loopback(_site.hostname) and _is_loopback(HOST)
+SITE_IS_SECURE = _site.scheme == "https"
+SITE_NAME = env.str("SITE_NAME", default="Portal")
+# Known passwords belong on a machine nobody else can reach.
+DEMO = env.bool("DEMO", default=SITE_IS_LOCAL)
+if DEMO and not SITE_IS_LOCAL:
+    raise ImproperlyConfigured("DEMO=1 makes accounts with well-known passwords: set DEMO=0 or serve on loopback only.")
+if not (SITE_IS_SECURE or SITE_IS_LOCAL or DEBUG):
+    raise ImproperlyConfigured(f"SITE_URL must begin with https:// beyond this machine; it is {SITE_URL!r}.")
+if DEBUG and not SITE_IS_LOCAL:
+    raise ImproperlyConfigured("DEBUG=1 shows secrets on its error pages: allowed on loopback only.")
+
+# --- Secrets ------------------------------------------------------------------------------------
+
+_kept = {}
+if SITE_IS_LOCAL and not (env.str("SECRET_KEY", default="") and env.str("LINK_KEYS", default="")):
+    _kept = secrets.load_or_create(DATA_DIR / "secrets.env")
+SECRET_KEY = env.str("SECRET_KEY", default=_kept.get("SECRET_KEY", ""))
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+if len(SECRET_KEY) < 40 or len(set(SECRET_KEY)) < 10:
+    raise ImproperlyConfigured("SECRET_KEY is missing or weak: give it 50 random characters or more.")
+# Fernet keys of the encrypted download links; the first signs, all of them open.
+LINK_KEYS = env.list("LINK_KEYS", default=[_kept["LINK_KEYS"]] if _kept else [])
+if not LINK_KEYS:
+    raise ImproperlyConfigured("LINK_KEYS is missing: one or more Fernet keys, the newest first.")
+for _key in LINK_KEYS:
+    try:
+        Fernet(_key)
+    except ValueError:
+        raise ImproperlyConfigured("LINK_KEYS holds something that is not a Fernet key (32 bytes, base64).") from None
+
+# --- Applications -------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "payments",
+    "fileshare",
+    "accounts",
+    "audit",
+    "config",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "anymail",
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+
+# --- Web ----------------------------------------------------------------------------------------
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_site.hostname])
+if SITE_IS_LOCAL:
+    ALLOWED_HOSTS += ["127.0.0.1", "localhost", "[::1]"]
+if "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts served; '*' would trust any Host header.")
+TRUSTED_PROXY_COUNT = _count("TRUSTED_PROXY_COUNT", 0)
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[f"{_site.scheme}://{_site.netloc}"])
+
+MIDDLEWARE = [
+    "config.middleware.RequestFactsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.SecurityHeadersMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.middleware.BodyLimitMiddleware",
+    "config.refusals.RefusalMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.context_processors.site",
+                "accounts.context_processors.notices",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# A container image collects and hashes its static files once; a newcomer's machine serves them as they are.
+STATIC_COLLECTED = env.bool("STATIC_COLLECTED", default=False)
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")) if STATIC_COLLECTED else None
+WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
+WHITENOISE_AUTOREFRESH = DEBUG
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(DATA_DIR / "media"), "base_url": "/media/"},
+    },
+    "staticfiles": {
+        "BACKEND": (
+            "config.static.ManifestStorage"
+            if STATIC_COLLECTED
+            else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        )
+    },
+}
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+)
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+SECURE_SSL_REDIRECT = SITE_IS_SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if SITE_IS_SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SITE_IS_SECURE
+SECURE_HSTS_PRELOAD = SITE_IS_SECURE
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_IS_SECURE
+SESSION_COOKIE_NAME = "__Host-session" if SITE_IS_SECURE else "session"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_FAILURE_VIEW = "config.refusals.csrf_failure"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Database, cache, queue -----------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        # The write lock is taken at the start: two writers queue up instead of failing at the upgrade.
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+    }
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    _database["CONN_MAX_AGE"] = _count("DATABASE_CONN_MAX_AGE", 60)
+    _database["CONN_HEALTH_CHECKS"] = True
+    _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+else:
+    raise ImproperlyConfigured("DATABASE_URL must be a postgres:// or sqlite:/// address.")
+
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "portal"}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "portal"}
+    )
+}
+
+# Without a broker the queue lives in the web process (config.embedded), and whatever must not be lost
+# is a row that the schedule below picks up again.
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_timeout": 5}
+    if REDIS_URL
+    else {"polling_interval": 0.2}
+)
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "send waiting mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": timedelta(seconds=20)},
+    "forget old tokens and links": {"task": "accounts.tasks.forget_expired", "schedule": timedelta(hours=1)},
+    "remove abandoned uploads": {"task": "fileshare.tasks.remove_abandoned_uploads", "schedule": timedelta(minutes=5)},
+    "remove expired files": {"task": "fileshare.tasks.remove_expired_files", "schedule": timedelta(minutes=10)},
+    "complete checksums": {"task": "fileshare.tasks.complete_checksums", "schedule": timedelta(minutes=2)},
+}
+
+# --- Bytes ----------------------------------------------------------------------------------------
+
+STORAGE = _one_of("STORAGE", "local", ["local"])
+STORE_FSYNC = env.bool("STORE_FSYNC", default=True)
+# Behind nginx: the internal location that maps to DATA_DIR/store/objects/, such as /_store/.
+X_ACCEL_PREFIX = env.str("X_ACCEL_PREFIX", default="")
+PRESIGNED_URL_EXPIRY_SECONDS = _count("S3_PRESIGNED_URL_EXPIRY", 900, least=1)
+PART_URL_EXPIRY_SECONDS = 3600
+MULTIPART_THRESHOLD_BYTES = _count("MULTIPART_THRESHOLD", 100 * MIB, least=1)
+PART_SIZE_BYTES = _count("PART_SIZE", 50 * MIB, least=1)
+MAX_PARTS = 1000
+MAX_UPLOAD_BYTES = _count("MAX_UPLOAD_BYTES", 5 * 1024 * GIB, least=1)
+MAX_FORM_UPLOAD_BYTES = _count("MAX_FORM_UPLOAD_BYTES", 100 * MIB, least=1)
+# An upload nobody finished is given up after this long; its space is free again.
+UPLOAD_LIFETIME = timedelta(hours=_count("UPLOAD_LIFETIME_HOURS", 24, least=1))
+DEFAULT_FOLDER_QUOTA_BYTES = _count("DEFAULT_FOLDER_QUOTA_BYTES", 50 * GIB, least=1)
+PERSONAL_QUOTA_BYTES = _count("PERSONAL_QUOTA_BYTES", 5 * GIB, least=1)
+DEFAULT_RETENTION_DAYS = 30
+LINK_EXPIRY_SECONDS = _count("LINK_EXPIRY_SECONDS", 900, least=1)
+RESUME_GRACE_SECONDS = 600
+
+FILE_UPLOAD_HANDLERS = ["config.uploadhandlers.BoundedTemporaryFileUploadHandler"]
+FILE_UPLOAD_TEMP_DIR = env.str("FILE_UPLOAD_TEMP_DIR", default=None)
+DATA_UPLOAD_MAX_MEMORY_SIZE = _count("MAX_BODY_BYTES", 1 * MIB, least=1024)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# --- People ---------------------------------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    # Plain bcrypt ends at 72 bytes; the SHA-256 form takes passwords of any length.
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+EXPOSE_VERIFICATION_LINK = env.bool("EXPOSE_VERIFICATION_LINK", default=DEBUG)
+if EXPOSE_VERIFICATION_LINK and not SITE_IS_LOCAL:
+    raise ImproperlyConfigured("EXPOSE_VERIFICATION_LINK=1 lets anybody own any address: allowed on loopback only.")
+VERIFICATION_LINK_LIFETIME = timedelta(hours=24)
+RESET_LINK_LIFETIME = timedelta(minutes=15)
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=5)
+REFRESH_TOKEN_LIFETIME = timedelta(days=7)
+# However often it is rotated, a refresh family ends this long after its log-in.
+REFRESH_FAMILY_LIFETIME = timedelta(days=30)
+MAX_AVATAR_BYTES = 5 * MIB
+MAX_AVATAR_PIXELS = 40_000_000
+
+# --- Mail -----------------------------------------------------------------------------------------
+
+EMAIL_BACKEND_KIND = _one_of("EMAIL_BACKEND_KIND", "file", ["file", "console", "smtp", "brevo", "sendgrid"])
+EMAIL_BACKEND = {
+    "file": "config.mail_backends.OneFileEachBackend",
+    "console": "django.core.mail.backends.console.EmailBackend",
+    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "brevo": "anymail.backends.brevo.EmailBackend",
+    "sendgrid": "anymail.backends.sendgrid.EmailBackend",
+}[EMAIL_BACKEND_KIND]
+EMAIL_FILE_PATH = str(DATA_DIR / "mail")
+EMAIL_HOST = env.str("EMAIL_HOST", default="localhost")
+EMAIL_PORT = _count("EMAIL_PORT", 587, least=1)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=True)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <portal@{_site.hostname}>")
+ANYMAIL = {
+    "BREVO_API_KEY": env.str("BREVO_API_KEY", default=""),
+    "SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default=""),
+    "REQUESTS_TIMEOUT": 10,
+}
+for _kind, _name in (("brevo", "BREVO_API_KEY"), ("sendgrid", "SENDGRID_API_KEY")):
+    if _kind == EMAIL_BACKEND_KIND and not ANYMAIL[_name]:
+        raise ImproperlyConfigured(f"EMAIL_BACKEND_KIND={_kind} needs {_name}.")
+
+# --- Limits ---------------------------------------------------------------------------------------
+
+RATELIMIT_ENABLE = env.bool("RATELIMIT_ENABLE", default=True)
+RATE_LIMITS = {
+    name: env.str(f"RATE_{name.upper()}", default=rate)
+    for name, rate in {
+        "initiate": "10/m",
+        "download_url": "60/m",
+        "login": "10/m",
+        "forgot_password": "5/h",
+        "signup": "10/h",
+        "stkpush": "5/m",
+        "share_password": "10/m",
+    }.items()
+}
+# One process counts in its own memory, many in Redis; both fit, whatever the library thinks of the first.
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+
+# --- API ------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.AccessTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "config.schema.PortalSchema",
+    "EXCEPTION_HANDLER": "config.refusals.api_exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Portal API",
+    "VERSION": "1",
+    "DESCRIPTION": (
+        "Files between a firm and its clients. Sign in at `/api/auth/login`, send `Authorization: Bearer <access>`. "
+        "Ids are UUIDs (roles: integers), times RFC 3339 in UTC, sizes bytes. Every error is "
+        '`{"detail", "code"}`; a 400 for invalid fields adds `errors`.'
+    ),
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.schema.add_error_answers",
+    ],
+}
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET_KEY,
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+    "USER_ID_CLAIM": "user_id",
+}
+
+# --- Logs -----------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "config.logs.RequestFilter"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request"], "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,152 @@
+"""Files for scripts: the simple calls."""
+
+from django.conf import settings
+from django.http import HttpResponseRedirect
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.auth import read
+from accounts.models.roles import OPS
+from accounts.roles import user_has_roles
+from config.access import get_visible
+from config.pagination import answer, keyset_page, page_of
+from config.schema import PAGE_PARAMETERS
+from config.throttling import throttle
+
+from .. import downloads, files, folders, uploads
+from ..models import File, TypePolicy
+from . import serializers
+
+
+def shown(user, file):
+    """The body of one file, as `user` sees it."""
+    row = File.objects.filter(pk=file.pk).with_details(user).get()
+    return serializers.FileSerializer(row).data
+
+
+def receive(request, *, place, facts, **options):
+    """Hand a form's file to the operation; returns the File."""
+    upload = facts["file"]
+    return uploads.receive(
+        user=request.user,
+        place=place,
+        filename=upload.name,
+        content_type=upload.content_type or "",
+        stream=upload,
+        size_bytes=upload.size,
+        **options,
+    )
+
+
+class IsOps(IsAuthenticated):
+    """403 for whoever has not the role ops."""
+
+    def has_permission(self, request, view):
+        return super().has_permission(request, view) and user_has_roles(request.user, OPS)
+
+
+class OpsUpload(APIView):
+    parser_classes = [MultiPartParser]
+    permission_classes = [IsOps]
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.FormUploadInput}, responses={201: serializers.FileSerializer}
+    )
+    def post(self, request):
+        """Upload a .pptx, .docx or .xlsx, into Client documents unless a folder is named."""
+        facts = read(serializers.FormUploadInput, request)
+        place = uploads.place_for(
+            user=request.user,
+            folder_id=facts.get("folder_id") or folders.documents_folder().pk,
+            subfolder_id=facts.get("subfolder_id"),
+        )
+        file = receive(request, place=place, facts=facts, type_policy=TypePolicy.OFFICE)
+        return Response(shown(request.user, file), status=201)
+
+
+class ClientFiles(APIView):
+    @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.FileSerializer))
+    def get(self, request):
+        """Every file the caller may download, newest first."""
+        rows = File.objects.downloadable_by(request.user).with_details(request.user)
+        page = keyset_page(rows, request=request, time_field="uploaded_at")
+        return answer(page, serializers.FileSerializer)
+
+
+class OwnFiles(APIView):
+    @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.FileSerializer))
+    def get(self, request):
+        """The caller's own uploads, newest first."""
+        rows = File.objects.visible_to(request.user).filter(uploaded_by=request.user).with_details(request.user)
+        return answer(keyset_page(rows, request=request, time_field="uploaded_at"), serializers.FileSerializer)
+
+
+class ClientDownload(APIView):
+    @extend_schema(
+        parameters=[OpenApiParameter("one_time", OpenApiTypes.BOOL, description="Good for one download.")],
+        responses=serializers.LinkAnswer,
+    )
+    def get(self, request, file_id):
+        """An encrypted link to the file, for the caller alone."""
+        throttle(request, "download_url")
+        one_time = request.GET.get("one_time", "").lower() in ("1", "true", "yes")
+        link = downloads.link_for(user=request.user, file_id=file_id, one_time=one_time)
+        return Response(
+            {"download-link": link, "message": "success", "expires_in": settings.LINK_EXPIRY_SECONDS},
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+class FormUpload(APIView):
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.TaggedFormUploadInput},
+        responses={201: serializers.FileSerializer},
+    )
+    def post(self, request):
+        """Upload a file, into the caller's own folder unless another is named."""
+        facts = read(serializers.TaggedFormUploadInput, request)
+        folder_id = facts.get("folder_id")
+        own = folders.personal_folder(request.user)
+        place = uploads.place_for(
+            user=request.user, folder_id=folder_id or own.pk, subfolder_id=facts.get("subfolder_id")
+        )
+        options = {"tag_names": facts.get("tags", [])}
+        if "visibility" in facts:
+            options["visibility"] = facts["visibility"]
+        return Response(shown(request.user, receive(request, place=place, facts=facts, **options)), status=201)
+
+
+class OneFile(APIView):
+    @extend_schema(responses=serializers.FileSerializer)
+    def get(self, request, file_id):
+        """One file the caller may see."""
+        row = get_visible(file_id, File.objects.visible_to(request.user).with_details(request.user))
+        return Response(serializers.FileSerializer(row).data)
+
+    @extend_schema(request=serializers.FileChangeInput, responses=serializers.FileSerializer)
+    def patch(self, request, file_id):
+        """Rename a file, or set who may see it."""
+        file = files.change(user=request.user, file_id=file_id, **read(serializers.FileChangeInput, request))
+        return Response(shown(request.user, file))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request, file_id):
+        """Delete a file."""
+        files.delete(user=request.user, file_id=file_id)
+        return Response(status=204)
+
+
+class FileDownload(APIView):
+    @extend_schema(responses={302: OpenApiResponse(description=_("To a signed URL, in Location."))})
+    def get(self, request, file_id):
+        """Redirects to a signed URL."""
+        throttle(request, "download_url")
+        url = downloads.presigned_url(user=request.user, file_id=file_id)
+        return HttpResponseRedirect(request.build_absolute_uri(url))

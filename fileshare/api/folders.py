@@ -1,0 +1,121 @@
+"""Folders, subfolders and permissions for scripts."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.auth import read
+from config.access import get_visible
+from config.errors import Invalid
+from config.pagination import answer, keyset_page, offset_page, page_of
+from config.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
+
+from .. import folders
+from ..models import File, Folder
+from . import serializers
+
+
+def shown(user, folder):
+    """The body of one folder, as `user` sees it."""
+    row = Folder.objects.with_rights(user).get(pk=folder.pk)
+    return serializers.FolderSerializer(row).data
+
+
+class Folders(APIView):
+    @extend_schema(parameters=OFFSET_PARAMETERS, responses=page_of(serializers.FolderSerializer))
+    def get(self, request):
+        """The folders the caller may see, their personal one among them."""
+        folders.personal_folder(request.user)
+        rows = Folder.objects.visible_to(request.user).with_rights(request.user).in_order()
+        return answer(offset_page(rows, request=request), serializers.FolderSerializer)
+
+    @extend_schema(request=serializers.FolderInput, responses={201: serializers.FolderSerializer})
+    def post(self, request):
+        """Make a folder; super only."""
+        folder = folders.create_folder(user=request.user, **read(serializers.FolderInput, request))
+        return Response(shown(request.user, folder), status=201)
+
+
+class OneFolder(APIView):
+    @extend_schema(responses=serializers.FolderSerializer)
+    def get(self, request, folder_id):
+        """One folder the caller may see."""
+        folder = folders.visible_folder(user=request.user, folder_id=folder_id)
+        return Response(serializers.FolderSerializer(folder).data)
+
+    @extend_schema(request=serializers.FolderInput, responses=serializers.FolderSerializer)
+    def patch(self, request, folder_id):
+        """Change a folder; super only."""
+        facts = read(serializers.FolderInput, request, partial=True)
+        folder = folders.change_folder(user=request.user, folder_id=folder_id, **facts)
+        return Response(shown(request.user, folder))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request, folder_id):
+        """Delete an empty folder; super only."""
+        folders.delete_folder(user=request.user, folder_id=folder_id)
+        return Response(status=204)
+
+
+class Subfolders(APIView):
+    @extend_schema(request=serializers.SubfolderInput, responses={201: serializers.SubfolderSerializer})
+    def post(self, request, folder_id):
+        """Make a subfolder; super only."""
+        facts = read(serializers.SubfolderInput, request)
+        subfolder = folders.create_subfolder(user=request.user, folder_id=folder_id, **facts)
+        return Response(serializers.SubfolderSerializer(subfolder).data, status=201)
+
+
+class OneSubfolder(APIView):
+    @extend_schema(responses={204: None})
+    def delete(self, request, subfolder_id):
+        """Delete an empty subfolder; super only."""
+        folders.delete_subfolder(user=request.user, subfolder_id=subfolder_id)
+        return Response(status=204)
+
+
+class Permissions(APIView):
+    @extend_schema(parameters=OFFSET_PARAMETERS, responses=page_of(serializers.FolderPermissionSerializer))
+    def get(self, request, folder_id):
+        """The grants on a folder; super only."""
+        rows = folders.permissions_of(user=request.user, folder_id=folder_id)
+        return answer(offset_page(rows, request=request), serializers.FolderPermissionSerializer)
+
+    @extend_schema(request=serializers.GrantInput, responses={201: serializers.FolderPermissionSerializer})
+    def post(self, request, folder_id):
+        """Grant download or upload to a user or a role; super only."""
+        facts = read(serializers.GrantInput, request)
+        permission = folders.grant(user=request.user, folder_id=folder_id, **facts)
+        return Response(serializers.FolderPermissionSerializer(permission).data, status=201)
+
+
+class OnePermission(APIView):
+    @extend_schema(responses={204: None})
+    def delete(self, request, permission_id):
+        """Take a grant back; super only."""
+        folders.revoke(user=request.user, permission_id=permission_id)
+        return Response(status=204)
+
+
+class FolderFiles(APIView):
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("subfolder_id", OpenApiTypes.STR, description="A subfolder's id, or `root`."),
+            *PAGE_PARAMETERS,
+        ],
+        responses=page_of(serializers.FileSerializer),
+    )
+    def get(self, request, folder_id):
+        """The folder's files, newest first; all of them unless a subfolder or `root` is named."""
+        folder = folders.visible_folder(user=request.user, folder_id=folder_id)
+        files = File.objects.in_folder(folder, request.user)
+        chosen = request.GET.get("subfolder_id", "")
+        if chosen == "root":
+            files = files.filter(subfolder=None)
+        elif chosen:
+            if len(chosen) > 64:
+                raise Invalid("subfolder_id", "An id, or root.")
+            files = files.filter(subfolder=get_visible(chosen, folder.subfolders.all()))
+        page = keyset_page(files.with_details(request.user), request=request, time_field="uploaded_at")
+        return answer(page, serializers.FileSerializer)

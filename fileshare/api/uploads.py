@@ -1,0 +1,129 @@
+"""Direct uploads and downloads for the page's uploader and for scripts: the same calls whichever store is behind."""
+
+from django.conf import settings
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.auth import read
+from config.access import exists
+from config.errors import Refused
+from config.pagination import answer, keyset_page, page_of
+from config.refusals import payload_of
+from config.schema import PAGE_PARAMETERS
+from config.throttling import throttle
+
+from .. import downloads, uploads
+from ..models import File, Upload
+from . import serializers
+from .files import shown
+
+
+def body(request, transfer):
+    """The contract's answer for a Transfer, its URLs absolute."""
+    upload = transfer.upload
+    facts = {"file_id": str(upload.pk), "method": "MULTIPART" if upload.is_multipart else "PUT"}
+    if upload.is_multipart:
+        facts |= {
+            "upload_id": upload.store_upload_id,
+            "part_size": upload.part_size,
+            "parts": [
+                {**part, "upload_url": request.build_absolute_uri(part["upload_url"])} for part in transfer.parts
+            ],
+        }
+    else:
+        facts |= {"upload_url": request.build_absolute_uri(transfer.url), "headers": transfer.headers}
+    return facts | {"expires_in": transfer.expires_in}
+
+
+class Initiate(APIView):
+    @extend_schema(
+        request=serializers.InitiateInput,
+        responses={
+            201: PolymorphicProxySerializer(
+                component_name="InitiateAnswer",
+                serializers=[serializers.TransferSerializer, serializers.BatchAnswer],
+                resource_type_field_name=None,
+            )
+        },
+    )
+    def post(self, request):
+        """Promise a file, or up to 100: its space is reserved, and the answer says where its bytes go."""
+        throttle(request, "initiate")
+        facts = read(serializers.InitiateInput, request)
+        place = uploads.place_for(
+            user=request.user, folder_id=facts["folder_id"], subfolder_id=facts.get("subfolder_id")
+        )
+        if "files" in facts:
+            return Response({"uploads": self._many(request, place, facts["files"])}, status=201)
+        upload = uploads.initiate(
+            user=request.user,
+            place=place,
+            filename=facts["filename"],
+            size_bytes=facts["size_bytes"],
+            content_type=facts["content_type"],
+        )
+        return Response(body(request, uploads.transfer(upload)), status=201)
+
+    def _many(self, request, place, files):
+        read_files = [serializers.FileFactsInput(data=facts) for facts in files]
+        valid = [serializer.validated_data for serializer in read_files if serializer.is_valid()]
+        promised = iter(uploads.initiate_many(user=request.user, place=place, files=valid))
+        return [self._one(request, serializer, promised) for serializer in read_files]
+
+    def _one(self, request, serializer, promised):
+        if serializer.errors:
+            errors = {field: [str(text) for text in texts] for field, texts in serializer.errors.items()}
+            first = next(iter(errors.values()))[0]
+            return payload_of(Refused(400, "invalid", first, errors=errors))
+        promise = next(promised)
+        return payload_of(promise) if isinstance(promise, Refused) else body(request, uploads.transfer(promise))
+
+
+class OneUpload(APIView):
+    @extend_schema(responses=serializers.ResumedTransferSerializer)
+    def get(self, request, file_id):
+        """What an upload has received, and fresh URLs for what is missing: to resume after a reload."""
+        if exists(file_id, File.objects.visible_to(request.user).filter(uploaded_by=request.user)):
+            return Response({"file_id": str(file_id), "status": "complete"})
+        transfer = uploads.resume(user=request.user, file_id=file_id)
+        received = serializers.PartSerializer(transfer.received, many=True).data
+        return Response({**body(request, transfer), "status": transfer.upload.status, "received": received})
+
+
+class Complete(APIView):
+    @extend_schema(request=serializers.CompleteInput, responses=serializers.FileSerializer)
+    def post(self, request):
+        """Make the upload a file: its bytes are counted and looked at. Again: the same answer."""
+        file = uploads.complete(user=request.user, **read(serializers.CompleteInput, request))
+        return Response(shown(request.user, file))
+
+
+class Abort(APIView):
+    @extend_schema(request=serializers.AbortInput, responses={204: None})
+    def post(self, request):
+        """Give an upload up; its space is free at once."""
+        uploads.abort(user=request.user, **read(serializers.AbortInput, request))
+        return Response(status=204)
+
+
+class Uploads(APIView):
+    @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.UploadSerializer))
+    def get(self, request):
+        """The caller's unfinished uploads, newest first."""
+        rows = Upload.objects.of(request.user).select_related("folder", "subfolder")
+        return answer(keyset_page(rows, request=request, time_field="created_at"), serializers.UploadSerializer)
+
+
+class DownloadUrl(APIView):
+    @extend_schema(request=None, responses=serializers.DownloadUrlAnswer)
+    def post(self, request, file_id):
+        """A signed URL of the file's bytes."""
+        throttle(request, "download_url")
+        url = downloads.presigned_url(user=request.user, file_id=file_id)
+        return Response(
+            {
+                "download_url": request.build_absolute_uri(url),
+                "expires_in": settings.PRESIGNED_URL_EXPIRY_SECONDS,
+            }
+        )

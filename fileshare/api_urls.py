@@ -1,0 +1,33 @@
+"""The calls of folders and files in the API."""
+
+from django.urls import path
+
+from .api import files, folders, uploads
+
+urlpatterns = [
+    path("ops/upload", files.OpsUpload.as_view(), name="api-ops-upload"),
+    path("client/files", files.ClientFiles.as_view(), name="api-client-files"),
+    path("client/download/<str:file_id>", files.ClientDownload.as_view(), name="api-client-download"),
+    path("users/me/files", files.OwnFiles.as_view(), name="api-own-files"),
+    path("files/upload", files.FormUpload.as_view(), name="api-file-upload"),
+    path("files/<str:file_id>", files.OneFile.as_view(), name="api-file"),
+    path("files/<str:file_id>/download", files.FileDownload.as_view(), name="api-file-download"),
+    path("fileshare/folders", folders.Folders.as_view(), name="api-folders"),
+    path("fileshare/folders/<str:folder_id>", folders.OneFolder.as_view(), name="api-folder"),
+    path("fileshare/folders/<str:folder_id>/subfolders", folders.Subfolders.as_view(), name="api-subfolders"),
+    path("fileshare/subfolders/<str:subfolder_id>", folders.OneSubfolder.as_view(), name="api-subfolder"),
+    path("fileshare/folders/<str:folder_id>/permissions", folders.Permissions.as_view(), name="api-grants"),
+    path("fileshare/permissions/<str:permission_id>", folders.OnePermission.as_view(), name="api-grant"),
+    path("fileshare/folders/<str:folder_id>/files", folders.FolderFiles.as_view(), name="api-folder-files"),
+    path("fileshare/upload/initiate", uploads.Initiate.as_view(), name="api-initiate"),
+    path("fileshare/upload/complete", uploads.Complete.as_view(), name="api-complete"),
+    path("fileshare/upload/abort", uploads.Abort.as_view(), name="api-abort"),
+    path("fileshare/upload/<str:file_id>", uploads.OneUpload.as_view(), name="api-upload"),
+    path("fileshare/uploads", uploads.Uploads.as_view(), name="api-uploads"),
+    path("fileshare/download/<str:file_id>", uploads.DownloadUrl.as_view(), name="api-download-url"),
+    path(
+        "fileshare/files/<str:file_id>",
+        files.OneFile.as_view(http_method_names=["delete", "options"]),
+        name="api-fileshare-file",
+    ),
+]

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class FileshareConfig(AppConfig):
+    """Folders, bytes and links."""
+
+    name = "fileshare"

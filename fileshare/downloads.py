@@ -1,0 +1,161 @@
+"""Bytes on their way out: links are made, redeemed, and asked anew each time whether they still may."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import http_date, quote_etag
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from audit.log import record
+from audit.models import Action
+from config.access import get_allowed, get_visible
+from config.errors import Refused
+
+from . import links
+from .models import File, RedeemedLink
+from .storage import ObjectMissing, get_store, ranges
+
+
+class NotSignedIn(Refused):
+    """401: a link is bound to a user, who has to show who they are."""
+
+    def __init__(self):
+        super().__init__(401, "not_authenticated", _("Sign in as the person this link was made for."))
+
+
+class NotYours(Refused):
+    """403: the link is bound to somebody else."""
+
+    def __init__(self):
+        super().__init__(403, "link_of_another", _("This link was made for somebody else."))
+
+
+class LinkUsed(Refused):
+    """410: a one-time link's second use."""
+
+    def __init__(self):
+        super().__init__(410, "link_used", _("This link was good once and has been used. Make a new one."))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request asks of a file: `start` is its first byte, `only_headers` a HEAD."""
+
+    start: int = 0
+    only_headers: bool = False
+
+
+def wanted(request, file):
+    """The Wanted of an HTTP request, read as send_object will answer it (one range, If-Range, or the whole).
+
+    Raises ObjectMissing (404) or StoreUnavailable (503), before anything is spent.
+    """
+    info = get_store().head(file.object_key)
+    if info is None:
+        raise ObjectMissing(file.object_key)
+    start = 0
+    same = (quote_etag(info.etag), http_date(info.modified_at.timestamp()))
+    if request.headers.get("If-Range", same[0]) in same:
+        found = ranges.parse(request.headers.get("Range"), info.size_bytes)
+        if isinstance(found, tuple):
+            start = found[0]
+    return Wanted(start, request.method == "HEAD")
+
+
+def downloadable(*, user, file_id):
+    """The File `user` may download. Raises Http404 or PermissionDenied."""
+    return get_allowed(file_id, visible=File.objects.visible_to(user), allowed=File.objects.downloadable_by(user))
+
+
+@transaction.atomic
+def link_for(*, user, file_id, one_time=False):
+    """The path of an encrypted link for `user`, good for LINK_EXPIRY_SECONDS. Raises Http404 or PermissionDenied."""
+    file = downloadable(user=user, file_id=file_id)
+    record(Action.LINK_MADE, user=user, target=file, folder=file.folder, one_time=one_time)
+    return reverse("secure-download", args=[links.make(file_id=file.pk, user_id=user.pk, one_time=one_time)])
+
+
+@transaction.atomic
+def presigned_url(*, user, file_id):
+    """A store URL of the file, good for PRESIGNED_URL_EXPIRY_SECONDS. Raises Http404 or PermissionDenied.
+
+    A path where the portal serves the bytes itself, and then their right is asked again.
+    """
+    file = downloadable(user=user, file_id=file_id)
+    record(Action.LINK_MADE, user=user, target=file, folder=file.folder, presigned=True)
+    return _presign(file, user)
+
+
+def _presign(file, user):
+    return get_store().presign_get(
+        file.object_key,
+        filename=file.filename,
+        content_type=file.content_type,
+        expires_in=settings.PRESIGNED_URL_EXPIRY_SECONDS,
+        claims={"file": str(file.pk), "user": str(user.pk)},
+        base_url="",
+    )
+
+
+def redeem(*, user, token, request):
+    """The File behind an encrypted link, for the user it was made for, who still may have it.
+
+    A one-time link is claimed by inserting its nonce: of many at once one gets through. For
+    RESUME_GRACE_SECONDS its user may go on from any byte but the first. HEAD spends nothing.
+
+    Raises LinkForged (400), NotSignedIn (401), NotYours (403), Http404, LinkExpired or LinkUsed (410).
+    """
+    link = links.read(token)
+    redeemed = RedeemedLink.objects.filter(nonce=link.nonce).first() if link.nonce else None
+    if link.has_expired and redeemed is None:
+        raise links.LinkExpired
+    if not user.is_authenticated:
+        raise NotSignedIn
+    if user.pk != link.user_id:
+        record(Action.LINK_REFUSED, user=user, email="", code="link_of_another", file=str(link.file_id))
+        raise NotYours
+    file = get_visible(link.file_id, File.objects.downloadable_by(user).select_related("folder"))
+    asked = wanted(request, file)
+    if redeemed is not None:
+        grace_over = timezone.now() - redeemed.redeemed_at > timedelta(seconds=settings.RESUME_GRACE_SECONDS)
+        if grace_over or (asked.start == 0 and not asked.only_headers):
+            record(Action.LINK_REFUSED, user=user, target=file, folder=file.folder, code="link_used")
+            raise LinkUsed
+        return file
+    if asked.only_headers:
+        return file
+    if link.nonce:
+        try:
+            with transaction.atomic():
+                RedeemedLink.objects.create(nonce=link.nonce, file=file, user=user, redeemed_at=timezone.now())
+                _count(user, file, one_time=True)
+        except IntegrityError:
+            raise LinkUsed from None
+    elif asked.start == 0:
+        _count(user, file)
+    return file
+
+
+def authorize_store_get(claims, request):
+    """The File of a presigned URL the portal serves, if its maker may still download it; counted from byte 0.
+
+    Raises Http404.
+    """
+    user = User.objects.with_company().filter(pk=claims.get("user"), is_active=True).first()
+    files = File.objects.none() if user is None else File.objects.downloadable_by(user).select_related("folder")
+    file = get_visible(claims.get("file"), files)
+    asked = wanted(request, file)
+    if asked.start == 0 and not asked.only_headers:
+        _count(user, file)
+    return file
+
+
+@transaction.atomic
+def _count(user, file, **detail):
+    File.objects.count_download(file.pk)
+    record(Action.DOWNLOAD, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes, **detail)

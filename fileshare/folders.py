@@ -1,0 +1,246 @@
+"""Folders, subfolders and permissions: made, changed and removed by supers; personal ones by first use."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+from accounts.models import Company, Role, User
+from accounts.notifications import notify
+from audit.log import record
+from audit.models import Action
+from config.access import get_allowed, get_visible
+from config.errors import Conflict, Invalid
+
+from .models import DOCUMENTS_SLUG, Folder, FolderPermission, Subfolder, TypePolicy
+
+PERSONAL_PREFIX = "u-"
+
+
+def personal_folder(user):
+    """The user's own folder, made on first use; two requests at once make one."""
+    folder = Folder.objects.filter(owner=user).first()
+    if folder is None:
+        folder, _created = Folder.objects.get_or_create(
+            owner=user,
+            defaults={
+                "name": _("My files"),
+                "slug": f"{PERSONAL_PREFIX}{user.pk}",
+                "type_policy": TypePolicy.GENERAL,
+                "retention_days": None,
+                "quota_bytes": settings.PERSONAL_QUOTA_BYTES,
+                "created_by": user,
+            },
+        )
+    return folder
+
+
+def documents_folder():
+    """The seeded Client documents folder."""
+    return Folder.objects.get(slug=DOCUMENTS_SLUG)
+
+
+def _manageable(user, folder_id):
+    """The locked Folder `user` may manage. Raises Http404 or PermissionDenied."""
+    return get_allowed(
+        folder_id,
+        visible=Folder.objects.visible_to(user),
+        allowed=Folder.objects.manageable_by(user).select_for_update(of=("self",)),
+    )
+
+
+def _new_slug(given, name, taken):
+    """`given` if it is free, else a free one made of `name`. Raises Conflict (409) or Invalid (400)."""
+    if given:
+        if given.startswith(PERSONAL_PREFIX):
+            raise Invalid("slug", _("Slugs that begin with u- are those of personal folders."))
+        if taken(given):
+            raise Conflict(_("This slug is taken."), code="slug_taken")
+        return given
+    base = slugify(name)[:90].strip("-")
+    if base.startswith(PERSONAL_PREFIX):
+        base = f"folder-{base}"
+    if not base:
+        base = "folder"
+    slug, number = base, 2
+    while taken(slug):
+        slug, number = f"{base}-{number}", number + 1
+    return slug
+
+
+def _company(company_id):
+    if company_id is None:
+        return None
+    company = Company.objects.filter(pk=company_id).first()
+    if company is None:
+        raise Invalid("company_id", _("There is no such company."))
+    return company
+
+
+@transaction.atomic
+def create_folder(*, user, name, slug=None, company_id=None, **facts):
+    """Make a company folder, or a special one without `company_id`. Returns it.
+
+    `facts`: description, quota_bytes, retention_days, type_policy. Raises PermissionDenied, Invalid
+    (400), Conflict (409).
+    """
+    if not Folder.objects.may_be_made_by(user):
+        raise PermissionDenied
+    folder = Folder(name=name, company=_company(company_id), created_by=user, **facts)
+    folder.slug = _new_slug(slug, name, lambda text: Folder.objects.filter(slug=text).exists())
+    _save(folder)
+    record(Action.FOLDER_CREATED, user=user, target=folder, folder=folder)
+    return folder
+
+
+@transaction.atomic
+def change_folder(*, user, folder_id, **changes):
+    """Change name, slug, description, company_id, quota_bytes, retention_days or type_policy. Returns the Folder.
+
+    Another retention moves the day of the files that are there. Stored keys keep the old slug.
+    Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
+    """
+    folder = _manageable(user, folder_id)
+    slug = changes.pop("slug", None)
+    if slug and slug != folder.slug:
+        if folder.kind in ("documents", "personal"):
+            raise Conflict(_("This folder keeps its slug."), code="built_in_folder")
+        folder.slug = _new_slug(slug, folder.name, lambda text: Folder.objects.filter(slug=text).exists())
+    if "company_id" in changes:
+        company = _company(changes.pop("company_id"))
+        if company is not None and folder.kind in ("documents", "personal"):
+            raise Conflict(_("This folder belongs to no company."), code="built_in_folder")
+        folder.company = company
+    days = changes.get("retention_days", folder.retention_days)
+    if days != folder.retention_days:
+        expires = None if days is None else F("uploaded_at") + timedelta(days=days)
+        folder.files.update(expires_at=expires)
+    for name, value in changes.items():
+        setattr(folder, name, value)
+    _save(folder)
+    record(Action.FOLDER_CHANGED, user=user, target=folder, folder=folder, after=changes)
+    return folder
+
+
+def _save(folder):
+    try:
+        with transaction.atomic():
+            folder.save()
+    except IntegrityError:
+        raise Conflict(_("This slug is taken."), code="slug_taken") from None
+
+
+@transaction.atomic
+def delete_folder(*, user, folder_id):
+    """Delete a folder that holds no files and no uploads on their way, with its subfolders and permissions.
+
+    Raises Http404, PermissionDenied, Conflict (409).
+    """
+    folder = _manageable(user, folder_id)
+    if folder.kind == "documents":
+        raise Conflict(_("Client documents cannot be deleted."), code="built_in_folder")
+    if folder.files.exists() or folder.uploads.exists():
+        raise Conflict(_("The folder is not empty."), code="not_empty")
+    record(Action.FOLDER_DELETED, user=user, target=folder, folder=folder)
+    folder.delete()
+
+
+@transaction.atomic
+def create_subfolder(*, user, folder_id, name, slug=None):
+    """Make a subfolder. Raises Http404, PermissionDenied, Conflict (409) for a slug taken in the folder."""
+    folder = _manageable(user, folder_id)
+    slug = _new_slug(slug, name, lambda text: folder.subfolders.filter(slug=text).exists())
+    subfolder = Subfolder.objects.create(folder=folder, name=name, slug=slug)
+    record(Action.FOLDER_CREATED, user=user, target=subfolder, folder=folder)
+    return subfolder
+
+
+@transaction.atomic
+def delete_subfolder(*, user, subfolder_id):
+    """Delete an empty subfolder. Raises Http404, PermissionDenied, Conflict (409)."""
+    folders = Folder.objects
+    subfolder = get_allowed(
+        subfolder_id,
+        visible=Subfolder.objects.filter(folder__in=folders.visible_to(user)),
+        allowed=Subfolder.objects.filter(folder__in=folders.manageable_by(user)).select_for_update(of=("self",)),
+    )
+    # The folder's lock is the one uploads and deletions of folders queue up behind.
+    folder = Folder.objects.select_for_update(of=("self",)).get(pk=subfolder.folder_id)
+    if subfolder.files.exists() or subfolder.uploads.exists():
+        raise Conflict(_("The subfolder is not empty."), code="not_empty")
+    record(Action.FOLDER_DELETED, user=user, target=subfolder, folder=folder)
+    subfolder.delete()
+
+
+@transaction.atomic
+def grant(*, user, folder_id, permission_type, user_id=None, role=None):
+    """Give a user, or a role by its name, `download` or `upload` on a folder. Returns the FolderPermission.
+
+    Raises Http404, PermissionDenied, Invalid (400), Conflict (409) when it was given before.
+    """
+    folder = _manageable(user, folder_id)
+    if (user_id is None) == (role is None):
+        raise Invalid("user_id", _("Name either a user or a role."))
+    holder = {}
+    if user_id is not None:
+        holder["user"] = User.objects.filter(pk=user_id).first()
+    else:
+        holder["role"] = Role.objects.filter(name=role).first()
+    if None in holder.values():
+        field = "user_id" if user_id is not None else "role"
+        raise Invalid(field, _("There is nobody of that name."))
+    try:
+        with transaction.atomic():
+            permission = FolderPermission.objects.create(
+                folder=folder, permission_type=permission_type, granted_by=user, **holder
+            )
+    except IntegrityError:
+        raise Conflict(_("This was granted before."), code="already_granted") from None
+    _tell(permission, "folder_granted")
+    record(Action.GRANTED, user=user, folder=folder, target=permission, **_facts(permission))
+    return permission
+
+
+@transaction.atomic
+def revoke(*, user, permission_id):
+    """Take a grant back; it counts from the next request on. Raises Http404 or PermissionDenied."""
+    folders = Folder.objects
+    permission = get_allowed(
+        permission_id,
+        visible=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)),
+        allowed=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)),
+    )
+    record(Action.REVOKED, user=user, folder=permission.folder, target=permission, **_facts(permission))
+    _tell(permission, "folder_revoked")
+    permission.delete()
+
+
+def _facts(permission):
+    return {
+        "permission_type": permission.permission_type,
+        "holder": permission.user.email if permission.user_id else permission.role.name,
+    }
+
+
+def _tell(permission, type):
+    if permission.user_id:
+        notify(permission.user, type, folder=permission.folder.name, folder_slug=permission.folder.slug)
+
+
+def permissions_of(*, user, folder_id):
+    """The grants on a folder, oldest first. Raises Http404 or PermissionDenied."""
+    folder = get_allowed(folder_id, visible=Folder.objects.visible_to(user), allowed=Folder.objects.manageable_by(user))
+    return folder.permissions.select_related("user", "role", "granted_by").order_by("granted_at", "pk")
+
+
+def visible_folder(*, user, folder_id=None, slug=None):
+    """A folder `user` sees, with_rights, by id or slug. Raises Http404."""
+    folders = Folder.objects.visible_to(user).with_rights(user)
+    if slug is not None:
+        folders = folders.filter(slug=slug)
+        return get_visible(folders.values_list("pk", flat=True).first(), folders)
+    return get_visible(folder_id, folders)

@@ -1,0 +1,20 @@
+"""Rows of folders, files and uploads; their querysets carry the rules of access."""
+
+from .files import File, Tag, Visibility
+from .folders import DOCUMENTS_SLUG, Folder, FolderPermission, PermissionType, Subfolder, TypePolicy
+from .links import RedeemedLink
+from .uploads import Upload
+
+__all__ = [
+    "DOCUMENTS_SLUG",
+    "File",
+    "Folder",
+    "FolderPermission",
+    "PermissionType",
+    "RedeemedLink",
+    "Subfolder",
+    "Tag",
+    "TypePolicy",
+    "Upload",
+    "Visibility",
+]

@@ -1,0 +1,41 @@
+"""Tags: words people put on files."""
+
+import unicodedata
+
+from django.utils.translation import gettext as _
+
+from config.errors import Invalid
+
+from .models import Tag
+
+MAX_TAGS = 50
+MAX_LENGTH = 50
+
+
+def clean_names(names):
+    """The words of `names` (each may hold several, comma-separated): trimmed, lower case, NFC, each once.
+
+    Raises Invalid (400) for an unprintable or overlong one, or more than MAX_TAGS.
+    """
+    cleaned = {}
+    for name in names:
+        for part in str(name).split(","):
+            word = " ".join(unicodedata.normalize("NFC", part).lower().split())
+            if not word:
+                continue
+            if len(word) > MAX_LENGTH:
+                raise Invalid("tags", _("A tag has at most %(most)d characters.") % {"most": MAX_LENGTH})
+            if not word.isprintable():
+                raise Invalid("tags", _("A tag is made of visible characters."))
+            cleaned[word] = None
+            if len(cleaned) > MAX_TAGS:
+                raise Invalid("tags", _("A file has at most %(most)d tags.") % {"most": MAX_TAGS})
+    return list(cleaned)
+
+
+def rows(names):
+    """The Tag rows of cleaned names, made where they are new; two at once make one."""
+    if not names:
+        return []
+    Tag.objects.bulk_create([Tag(name=name) for name in names], ignore_conflicts=True)
+    return list(Tag.objects.filter(name__in=names))

@@ -1,0 +1,22 @@
+"""The pages about folders and files, and the addresses their bytes travel by."""
+
+from django.urls import path
+
+from .views import dashboard, files, folders
+from .views.secure_downloads import SecureDownload
+from .views.store import store_object
+
+urlpatterns = [
+    path("", dashboard.home, name="home"),
+    path("fileshare/", folders.folder_list, name="folders"),
+    path("fileshare/<slug:slug>/", folders.folder, name="folder"),
+    path("fileshare/<slug:slug>/<slug:subfolder_slug>/", folders.folder, name="subfolder"),
+    path("files/", folders.my_files, name="my-files"),
+    path("files/upload", files.upload, name="file-upload"),
+    path("files/<uuid:file_id>/", files.file, name="file"),
+    path("files/<uuid:file_id>/download", files.download, name="file-download"),
+    path("files/<uuid:file_id>/delete", files.delete, name="file-delete"),
+    path("files/<uuid:file_id>/edit", files.edit, name="file-edit"),
+    path("secure-download/<str:token>", SecureDownload.as_view(), name="secure-download"),
+    path("store/<str:token>", store_object, name="store-object"),
+]

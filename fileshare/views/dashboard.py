@@ -1,0 +1,25 @@
+"""The front door."""
+
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from .. import folders
+from ..models import File, Folder
+
+RECENT = 10
+
+
+@require_safe
+def home(request):
+    """The landing page, or the signed-in user's dashboard."""
+    if not request.user.is_authenticated:
+        return render(request, "landing.html")
+    personal = folders.personal_folder(request.user)
+    rows = list(Folder.objects.visible_to(request.user).with_rights(request.user).in_order()[:12])
+    recent = File.objects.downloadable_by(request.user).with_details(request.user).with_version_count()
+    context = {
+        "folders": [folder for folder in rows if folder.pk != personal.pk],
+        "personal": next((folder for folder in rows if folder.pk == personal.pk), personal),
+        "recent_files": list(recent.order_by("-uploaded_at", "-pk")[:RECENT]),
+    }
+    return render(request, "fileshare/dashboard.html", context)

@@ -1,0 +1,92 @@
+"""One file: its page, its download, and what is done with it."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from config.access import get_visible
+from config.errors import Invalid
+from config.forms import attempt
+from config.throttling import throttle
+
+from .. import downloads, files, folders, uploads
+from ..forms import FileForm, UploadForm
+from ..models import File
+
+VERSIONS_SHOWN = 100
+
+
+@login_required
+@require_safe
+def file(request, file_id):
+    """A file with its versions, newest first."""
+    return _file_page(request, file_id)
+
+
+def _file_page(request, file_id, *, form=None, status=200):
+    rows = File.objects.visible_to(request.user).with_details(request.user)
+    row = get_visible(file_id, rows.with_version_count())
+    versions = rows.versions_of(row).with_version_count().order_by("-uploaded_at", "-pk")[:VERSIONS_SHOWN]
+    if form is None and row.can_delete:
+        tags = ", ".join(tag.name for tag in row.tags.all())
+        form = FileForm(initial={"filename": row.filename, "tags": tags})
+    context = {"file": row, "versions": list(versions), "rename_form": form}
+    return render(request, "fileshare/file.html", context, status=status)
+
+
+@login_required
+@require_safe
+def download(request, file_id):
+    """Make an encrypted link for this user and follow it."""
+    throttle(request, "download_url")
+    return redirect(downloads.link_for(user=request.user, file_id=file_id))
+
+
+@login_required
+@require_POST
+def delete(request, file_id):
+    """Delete a file and go back to its folder."""
+    row = files.delete(user=request.user, file_id=file_id)
+    messages.success(request, _("“%(name)s” was deleted.") % {"name": row.filename})
+    return redirect(row.subfolder or row.folder)
+
+
+@login_required
+@require_POST
+def edit(request, file_id):
+    """Rename a file, tag it, or set who may see it."""
+    form = FileForm(request.POST)
+    if form.is_valid():
+        done, _result = attempt(form, files.change, user=request.user, file_id=file_id, **form.changes())
+        if done:
+            messages.success(request, _("Saved."))
+            return redirect("file", file_id)
+    return _file_page(request, file_id, form=form, status=400)
+
+
+@login_required
+@require_POST
+def upload(request):
+    """The form without JavaScript: one file into the place its ids name."""
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        raise Invalid("file", _("Choose a file to upload."))
+    facts = form.cleaned_data
+    place = uploads.place_for(
+        user=request.user,
+        folder_id=facts["folder_id"] or folders.personal_folder(request.user).pk,
+        subfolder_id=facts["subfolder_id"],
+    )
+    upload = facts["file"]
+    row = uploads.receive(
+        user=request.user,
+        place=place,
+        filename=upload.name,
+        content_type=upload.content_type or "",
+        stream=upload,
+        size_bytes=upload.size,
+    )
+    messages.success(request, _("“%(name)s” is uploaded.") % {"name": row.filename})
+    return redirect(place.subfolder or place.folder)

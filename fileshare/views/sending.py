@@ -1,0 +1,123 @@
+"""How the bytes of a stored object leave: by nginx where one stands in front, else by the server's sendfile."""
+
+import os
+import re
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import FileResponse, HttpResponse
+from django.utils.http import http_date, parse_etags, quote_etag
+
+from fileshare.filenames import content_disposition
+from fileshare.storage import BLOCK_SIZE, ObjectMissing, get_store, ranges
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:[ \t]*;[ \t]*[\w.+-]+=[\w.+-]+)*", re.ASCII)
+
+
+def send_object(request, *, key, filename, content_type, disposition="attachment"):
+    """The answer to a GET or HEAD for the object at `key`; who may have it was asked before.
+
+    One range is answered with 206, several or a malformed header with the whole; If-Range and
+    If-None-Match are honoured. With X_ACCEL_PREFIX nginx does all of that and the answer only names
+    the object. Of the headers set here nginx then passes on Content-Type, Content-Disposition and
+    Cache-Control: its internal location has to add the other two.
+
+    Raises ObjectMissing (404), StoreUnavailable (503).
+    """
+    if settings.X_ACCEL_PREFIX:
+        response = HttpResponse()
+        response["X-Accel-Redirect"] = settings.X_ACCEL_PREFIX.rstrip("/") + "/" + quote(key)
+    else:
+        response = _answer(request, key)
+    response["Content-Type"] = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
+    response["Content-Disposition"] = content_disposition(filename, disposition)
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+def _answer(request, key):
+    store = get_store()
+    info = store.head(key)
+    if info is None:
+        raise ObjectMissing(key)
+    etag, modified = quote_etag(info.etag), http_date(info.modified_at.timestamp())
+    start, end, status = 0, info.size_bytes, 200
+    if _holds(request.headers.get("If-None-Match"), etag):
+        status = 304
+    elif request.headers.get("If-Range", etag) in (etag, modified):
+        match ranges.parse(request.headers.get("Range"), info.size_bytes):
+            case ranges.UNSATISFIABLE:
+                status = 416
+            case (start, end):
+                status = 206
+
+    if status in (304, 416):
+        response = HttpResponse(status=status)
+    elif request.method == "HEAD":
+        response = HttpResponse(status=status, headers={"Content-Length": str(end - start)})
+    else:
+        response = ObjectResponse(_RangeReader(store.open(key), start, end), status=status)
+        response["Content-Length"] = str(end - start)
+    if status == 206:
+        response["Content-Range"] = f"bytes {start}-{end - 1}/{info.size_bytes}"
+    elif status == 416:
+        response["Content-Range"] = f"bytes */{info.size_bytes}"
+    response["Accept-Ranges"] = "bytes"
+    response["ETag"] = etag
+    response["Last-Modified"] = modified
+    return response
+
+
+def _holds(header, etag):
+    """Whether an If-None-Match names the ETag; weakly compared, as RFC 9110 asks."""
+    tags = parse_etags(header) if header else []
+    return "*" in tags or etag in (tag.removeprefix("W/") for tag in tags)
+
+
+class ObjectResponse(FileResponse):
+    """A FileResponse whose headers come from the caller, in blocks of 1 MiB where there is no sendfile."""
+
+    block_size = BLOCK_SIZE
+
+    def set_headers(self, filelike):
+        pass  # FileResponse would measure the file and guess from its name
+
+
+class _RangeReader:
+    """The bytes from `start` to `end` of a seekable file, and nothing behind them.
+
+    It shows the file's descriptor, standing at `start`: gunicorn sends from there, as many bytes as
+    Content-Length says, without reading them. Other servers read, and stop at `end`.
+    """
+
+    mode = "rb"
+
+    def __init__(self, file, start, end):
+        self._file = file
+        self._end = end
+        self.close = file.close  # Django puts the response's own close in its place
+        try:
+            file.seek(start)
+        except BaseException:
+            file.close()
+            raise
+
+    def fileno(self):
+        return self._file.fileno()
+
+    def read(self, size=-1):
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size is None or size < 0 else min(size, left))
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        if whence == os.SEEK_END:
+            offset, whence = self._end + offset, os.SEEK_SET
+        return self._file.seek(offset, whence)
+
+    def tell(self):
+        return self._file.tell()
+
+    def seekable(self):
+        return True

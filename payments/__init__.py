@@ -1,0 +1,1 @@
+"""Money for space: storage plans paid by M-Pesa."""

@@ -1,0 +1,30 @@
+/**
+ * Brings pages to life: every element with data-module="name" is handed to that module's mount(element).
+ * Modules load on demand, so a page pays only for what it shows.
+ */
+
+const loaders = {
+  confirm: () => import("./confirm.js"),
+  copy: () => import("./copy.js"),
+  menu: () => import("./menu.js"),
+  reveal: () => import("./reveal.js"),
+  theme: () => import("./theme.js"),
+  times: () => import("./times.js"),
+  upload: () => import("./upload/panel.js"),
+};
+
+const mounted = new WeakSet();
+
+/** @param {ParentNode} root mounts what lies inside and has not been mounted before */
+function mountAll(root) {
+  for (const element of root.querySelectorAll("[data-module]")) {
+    const load = loaders[element.dataset.module];
+    if (load && !mounted.has(element)) {
+      mounted.add(element);
+      load().then((module) => module.mount(element));
+    }
+  }
+}
+
+document.addEventListener("portal:refreshed", () => mountAll(document));
+mountAll(document);

@@ -1,0 +1,23 @@
+/** The button that switches between light and dark, remembered in this browser. */
+
+/** @param {HTMLButtonElement} button */
+export function mount(button) {
+  const sheet = document.getElementById("dark-theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => matchMedia(sheet.media).matches;
+  const show = () => button.setAttribute("aria-pressed", String(isDark()));
+
+  button.addEventListener("click", () => {
+    const dark = !isDark();
+    sheet.media = dark ? "all" : "not all";
+    try {
+      localStorage.setItem("theme", dark ? "dark" : "light");
+    } catch {
+      // private window: the choice lasts for this page
+    }
+    show();
+  });
+  system.addEventListener("change", show);
+  button.hidden = false;
+  show();
+}

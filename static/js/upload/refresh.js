@@ -1,0 +1,30 @@
+/** Fetches the page now shown and puts its live parts ([data-refresh], by id) in place. Scroll and focus stay. */
+
+let timer = 0;
+
+/** Several calls in a row make one request. */
+export function refreshSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, 400);
+}
+
+async function refresh() {
+  let fresh;
+  try {
+    const response = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    if (!response.ok || response.redirected) return;
+    fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  } catch {
+    return; // the list is only old, not wrong
+  }
+  const focused = document.activeElement;
+  const row = focused?.closest("tr[id]")?.id;
+  const top = scrollY;
+  for (const old of document.querySelectorAll("[data-refresh]")) {
+    const replacement = fresh.getElementById(old.id);
+    if (replacement) old.replaceWith(document.adoptNode(replacement));
+  }
+  if (row && !focused.isConnected) document.getElementById(row)?.querySelector("a")?.focus({ preventScroll: true });
+  scrollTo({ top, behavior: "instant" });
+  document.dispatchEvent(new CustomEvent("portal:refreshed"));
+}

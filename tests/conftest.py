@@ -1,0 +1,103 @@
+"""A cast everybody knows, the ways to ask the portal, and the servers of tests.servers."""
+
+import pytest
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+from accounts import mail, tokens
+from accounts.models import Role
+from fileshare import folders
+from fileshare.models import PermissionType
+from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant, store_file
+
+# Fixtures: pytest finds them by their name in this module.
+from tests.servers import browser_type_launch_args, s3_server  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(settings):
+    """Argon2 costs 0.2 s by design; tests of the hashing itself set their own."""
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+        *settings.PASSWORD_HASHERS,
+    ]
+
+
+@pytest.fixture(autouse=True)
+def empty_cache():
+    """No count of a rate limit goes from one test to the next."""
+    cache.clear()
+
+
+@pytest.fixture
+def people(db):
+    """uploader: ops who uploaded the report · colleague: of the folder's company · ops: another of the role
+    · client: a client of no company · stranger: of another company · super · off: switched off."""
+    company, other = CompanyFactory(name="Baobab", slug="baobab"), CompanyFactory(name="Savanna", slug="savanna")
+    return {
+        "uploader": UserFactory(email="uploader@example.org", roles=["ops"]),
+        "ops": UserFactory(email="ops@example.org", roles=["ops"]),
+        "colleague": UserFactory(email="colleague@example.org", roles=["client"], company=company),
+        "client": UserFactory(email="client@example.org", roles=["client"]),
+        "stranger": UserFactory(email="stranger@example.org", roles=["client"], company=other),
+        "super": UserFactory(email="super@example.org", roles=["super"], is_superuser=True, is_staff=True),
+        "off": UserFactory(email="off@example.org", roles=["client"], company=company, is_active=False),
+    }
+
+
+@pytest.fixture
+def company_folder(people):
+    """The folder of the colleague's company, general; the uploader may upload to it and download from it."""
+    folder = FolderFactory(name="Baobab", slug="baobab-files", company=people["colleague"].company)
+    grant(folder, PermissionType.UPLOAD, user=people["uploader"])
+    grant(folder, PermissionType.DOWNLOAD, user=people["uploader"])
+    return folder
+
+
+@pytest.fixture
+def documents(people):
+    """The seeded Client documents."""
+    return folders.documents_folder()
+
+
+@pytest.fixture
+def report(people, company_folder):
+    """A .docx in the company folder."""
+    return store_file(user=people["uploader"], folder=company_folder, filename="report.docx")
+
+
+@pytest.fixture
+def api_as(people):
+    """api_as("client") is an APIClient with that person's access token; api_as(None) has none."""
+
+    def client_of(who):
+        client = APIClient()
+        if who is not None:
+            user = people[who] if isinstance(who, str) else who
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.access_for(user)}")
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def role():
+    """role("ops") is the Role."""
+    return lambda name: Role.objects.get(name=name)
+
+
+@pytest.fixture
+def commits(django_capture_on_commit_callbacks):
+    """`with commits():` runs what waits for the commit, as outside a test."""
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
+@pytest.fixture
+def outbox(mailoutbox):
+    """Send what waits in the outbox and return the messages: outbox()."""
+
+    def send():
+        mail.send_waiting()
+        return mailoutbox
+
+    return send

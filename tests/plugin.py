@@ -1,0 +1,76 @@
+"""A pytest plugin (named in pytest.ini): the surroundings of a test run, laid out before settings are read.
+
+However pytest is started, no test sees the developer's `.env`, shell or `var/`: every setting that
+`.env.example` names is taken out of the environment, except DATABASE_URL and REDIS_URL, which choose what
+the run is about, and CHROMIUM. Each xdist worker gets a DATA_DIR and, from TEST_REDIS_URLS, a Redis
+database to itself, since emptying a cache empties the whole database.
+
+Tests marked for a server that this run is not about are deselected, for it is another run's business
+(`scripts/run_tests.py` makes both). Tests whose server or browser is missing on this machine are skipped,
+with a word on how to get it.
+"""
+
+import atexit
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+ROOT = Path(__file__).resolve().parent.parent
+FAMILIES = ("AWS_", "S3_", "EMAIL_", "MPESA_", "RATE_")
+KEPT = ("DATABASE_URL", "REDIS_URL")
+
+
+def lay_out(environment):
+    """Turn the mapping `environment` into that of a test run; of one xdist worker, when it is one's."""
+    worker = environment.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...; the workers inherit from their controller
+    if worker is None:
+        for name in settings_names():
+            if name not in KEPT:
+                environment.pop(name, None)
+        for name in [name for name in environment if name.startswith(FAMILIES)]:
+            del environment[name]
+        environment["ENV_FILE"] = os.devnull
+        environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
+        environment["RATELIMIT_ENABLE"] = "0"
+        environment["DATA_DIR"] = tempfile.mkdtemp(prefix="portal-tests-")
+        atexit.register(shutil.rmtree, environment["DATA_DIR"], ignore_errors=True)
+    else:
+        environment["DATA_DIR"] = str(Path(environment["DATA_DIR"], worker))
+    redis_urls = environment.get("TEST_REDIS_URLS", "").split()
+    if redis_urls:
+        environment["REDIS_URL"] = redis_urls[int(worker[2:]) % len(redis_urls) if worker else 0]
+
+
+def settings_names():
+    """The names `.env.example` explains, those it leaves commented out included."""
+    return re.findall(r"^#?([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+lay_out(os.environ)
+
+
+def pytest_collection_modifyitems(config, items):
+    on_postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
+    elsewhere = {"sqlite"} if on_postgres else {"postgres"}
+    if not os.environ.get("REDIS_URL"):
+        elsewhere.add("redis")
+    missing = {
+        "browser": None if servers.chromium_path() else servers.HOW_TO_GET["chromium"],
+        "s3": None if servers.weed_path() else servers.HOW_TO_GET["s3"],
+    }
+    here, deselected = [], []
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        (deselected if marks & elsewhere else here).append(item)
+        for name, remedy in missing.items():
+            if remedy and name in marks:
+                item.add_marker(pytest.mark.skip(reason=remedy))
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = here
