@@ -16,9 +16,8 @@ class AccessTokenAuthentication(JWTAuthentication):
     def get_user(self, validated_token):
         """Raises InvalidToken (401)."""
         try:
-            user = User.objects.with_company().get(
-                pk=validated_token[settings.SIMPLE_JWT["USER_ID_CLAIM"]], is_active=True
-            )
+            user_id = validated_token[settings.SIMPLE_JWT["USER_ID_CLAIM"]]
+            user = User.objects.with_company().get(pk=user_id, is_active=True)
         except (User.DoesNotExist, KeyError, ValueError, TypeError, ValidationError):
             raise InvalidToken from None
         if not tokens.speaks_for(user, validated_token):

@@ -16,13 +16,13 @@ def _password(label, autocomplete):
     )
 
 
-def _email(label=_("E-mail address"), autocomplete="email"):
-    return forms.EmailField(label=label, max_length=254, widget=forms.EmailInput(attrs={"autocomplete": autocomplete}))
+def _email(label):
+    return forms.EmailField(label=label, max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
 
 class SignupForm(forms.Form):
     name = forms.CharField(label=_("Your name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
-    email = _email()
+    email = _email(_("E-mail address"))
     password = _password(_("Password"), "new-password")
     password.help_text = _("At least 10 characters. A few unrelated words are easy to keep and hard to guess.")
 
@@ -38,7 +38,7 @@ class LoginForm(forms.Form):
 
 
 class ForgotPasswordForm(forms.Form):
-    email = _email()
+    email = _email(_("E-mail address"))
 
 
 class ResetPasswordForm(forms.Form):

@@ -45,9 +45,8 @@ def post(letter, *, to, **context):
     One whose `user_id` names nobody is written like any other and quietly dropped when its turn
     comes, so that a request takes the same course whether or not an address has an account.
     """
-    mail = OutgoingMail.objects.create(
-        letter=letter, to=to, language=translation.get_language() or "en", context=context
-    )
+    language = translation.get_language() or "en"
+    mail = OutgoingMail.objects.create(letter=letter, to=to, language=language, context=context)
     send_after_commit("accounts.tasks.send_mail", mail_id=str(mail.pk))
     return mail
 
@@ -70,7 +69,7 @@ def send(mail_id):
         message = _message(mail)
         if message is not None:
             message.send()
-    except Exception as error:  # whatever a mail provider raises, the letter waits for its next try
+    except Exception as error:  # noqa: BLE001 - whatever a mail provider raises, the letter waits for its next try
         wait = timedelta(seconds=min(3600 * 4, 15 * 2**mail.tries))
         given_up = timezone.now() if mail.tries >= MAX_TRIES else None
         OutgoingMail.objects.filter(pk=mail.pk).update(next_try_at=timezone.now() + wait, failed_at=given_up)

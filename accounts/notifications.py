@@ -7,9 +7,9 @@ from django.utils.translation import gettext as _
 from .models import Notification
 
 
-def notify(user, type, **payload):
+def notify(user, kind, **payload):
     """Leave `user` a notice in the caller's transaction; `payload` holds names and ids, no secrets."""
-    return Notification.objects.create(user=user, type=type, payload=payload)
+    return Notification.objects.create(user=user, type=kind, payload=payload)
 
 
 def unread_count(user):
@@ -18,10 +18,10 @@ def unread_count(user):
 
 
 @transaction.atomic
-def mark_read(*, user, ids=(), all=False):
-    """Mark own notices read: those of `ids`, or all. Returns how many changed; foreign ids change nothing."""
+def mark_read(*, user, ids=(), everything=False):
+    """Mark own notices read: those of `ids`, or everything. Returns how many changed; foreign ids change nothing."""
     notices = Notification.objects.filter(user=user, is_read=False)
-    if not all:
+    if not everything:
         notices = notices.filter(pk__in=list(ids))
     return notices.update(is_read=True)
 

@@ -63,9 +63,10 @@ def authenticate(*, email, password):
         matches = user.check_password(password)
     if matches and user.is_active:
         return user
-    reason = (
-        "unknown" if user is None else "password" if not matches else "unverified" if not user.is_verified else "off"
-    )
+    if not matches:
+        reason = "unknown" if user is None else "password"
+    else:
+        reason = "off" if user.is_verified else "unverified"
     record(Action.LOGIN_FAILED, user=user, email=email, reason=reason)
     if reason == "unverified":
         raise EmailNotVerified

@@ -13,7 +13,8 @@ class RequestFacts:
     user_agent: str = ""
 
 
-_current = contextvars.ContextVar("request_facts", default=RequestFacts())
+NOBODY = RequestFacts()
+_current = contextvars.ContextVar("request_facts", default=NOBODY)
 
 
 def current():

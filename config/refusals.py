@@ -96,7 +96,7 @@ def api_exception_handler(error, context):
     if refusal is None:
         return None
     if isinstance(error, DatabaseError):
-        logger.exception("The database did not answer")
+        logger.error("The database did not answer", exc_info=error)
     set_rollback()
     response = Response(payload_of(refusal), status=refusal.status, headers=_headers(refusal))
     if isinstance(error, api_exceptions.MethodNotAllowed):
@@ -173,7 +173,7 @@ class RefusalMiddleware:
             # Django's own 404 and 403 handlers (config.urls) render those.
             return None
         if isinstance(error, DatabaseError):
-            logger.exception("The database did not answer")
+            logger.error("The database did not answer", exc_info=error)
         return refuse(request, refusal)
 
 

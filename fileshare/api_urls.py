@@ -27,7 +27,7 @@ urlpatterns = [
     path("fileshare/download/<str:file_id>", uploads.DownloadUrl.as_view(), name="api-download-url"),
     path(
         "fileshare/files/<str:file_id>",
-        files.OneFile.as_view(http_method_names=["delete", "options"]),
+        files.FolderFile.as_view(),
         name="api-fileshare-file",
     ),
 ]

@@ -26,9 +26,8 @@ def change(*, user, file_id, filename=None, visibility=None, tag_names=None):
     content was checked against it. Raises Http404, PermissionDenied, Invalid (400).
     """
     visible = File.objects.visible_to(user)
-    file = get_allowed(
-        file_id, visible=visible, allowed=File.objects.deletable_by(user).select_for_update(of=("self",))
-    )
+    changeable = File.objects.deletable_by(user).select_for_update(of=("self",))
+    file = get_allowed(file_id, visible=visible, allowed=changeable)
     changes = {}
     if filename is not None:
         name = filenames.clean(filename)

@@ -226,9 +226,9 @@ def _facts(permission):
     }
 
 
-def _tell(permission, type):
+def _tell(permission, kind):
     if permission.user_id:
-        notify(permission.user, type, folder=permission.folder.name, folder_slug=permission.folder.slug)
+        notify(permission.user, kind, folder=permission.folder.name, folder_slug=permission.folder.slug)
 
 
 def permissions_of(*, user, folder_id):

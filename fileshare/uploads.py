@@ -279,10 +279,11 @@ def receive(*, user, place, filename, content_type, stream, size_bytes, **option
     upload = initiate(
         user=user, place=place, filename=filename, size_bytes=size_bytes, content_type=content_type, **options
     )
+    # Claimed from the start, and in one piece whatever its size: nobody else sends bytes of a form's upload.
+    upload.part_size = None
     Upload.objects.filter(pk=upload.pk).update(
         status=UploadStatus.COMPLETING, claimed_at=timezone.now(), part_size=None
     )
-    upload.part_size = None
     try:
         info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
     except BaseException:

@@ -36,9 +36,9 @@ class UserFactory(factory.django.DjangoModelFactory):
     email_verified_at = factory.LazyFunction(timezone.now)
 
     @factory.post_generation
-    def roles(user, create, names):
+    def roles(self, create, names):
         for name in names or ():
-            user.groups.add(Role.objects.get(name=name))
+            self.groups.add(Role.objects.get(name=name))
 
 
 class FolderFactory(factory.django.DjangoModelFactory):

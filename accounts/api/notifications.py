@@ -35,6 +35,8 @@ class MarkRead(APIView):
     )
     def post(self, request):
         """Mark some or all of the caller's notices read."""
-        return Response(
-            {"marked": notifications.mark_read(user=request.user, **read(serializers.MarkReadInput, request))}
+        facts = read(serializers.MarkReadInput, request)
+        marked = notifications.mark_read(
+            user=request.user, ids=facts.get("ids", ()), everything=facts.get("all", False)
         )
+        return Response({"marked": marked})

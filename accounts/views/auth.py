@@ -167,9 +167,8 @@ def reset_password(request):
             else:
                 status = 400
         else:
-            tokens.read_link_token(
-                request.GET.get("token", ""), tokens.RESET, users=User.objects.filter(is_active=True)
-            )
+            active = User.objects.filter(is_active=True)
+            tokens.read_link_token(request.GET.get("token", ""), tokens.RESET, users=active)
     except Refused as refusal:
         state, status = _link_state(refusal), refusal.status
     return render(request, "accounts/reset_password.html", {"form": form, "state": state}, status=status)

@@ -88,5 +88,5 @@ def notices(request):
 def mark_notices_read(request):
     """Mark the chosen notices, or all, read."""
     ids = [text for text in request.POST.getlist("ids")[:1000] if is_uuid(text)]
-    notifications.mark_read(user=request.user, ids=ids, all=bool(request.POST.get("all")))
+    notifications.mark_read(user=request.user, ids=ids, everything=bool(request.POST.get("all")))
     return redirect("notifications")

@@ -123,7 +123,15 @@ class FormUpload(APIView):
         return Response(shown(request.user, receive(request, place=place, facts=facts, **options)), status=201)
 
 
-class OneFile(APIView):
+class FolderFile(APIView):
+    @extend_schema(responses={204: None})
+    def delete(self, request, file_id):
+        """Delete a file."""
+        files.delete(user=request.user, file_id=file_id)
+        return Response(status=204)
+
+
+class OneFile(FolderFile):
     @extend_schema(responses=serializers.FileSerializer)
     def get(self, request, file_id):
         """One file the caller may see."""
@@ -135,12 +143,6 @@ class OneFile(APIView):
         """Rename a file, or set who may see it."""
         file = files.change(user=request.user, file_id=file_id, **read(serializers.FileChangeInput, request))
         return Response(shown(request.user, file))
-
-    @extend_schema(responses={204: None})
-    def delete(self, request, file_id):
-        """Delete a file."""
-        files.delete(user=request.user, file_id=file_id)
-        return Response(status=204)
 
 
 class FileDownload(APIView):

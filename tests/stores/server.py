@@ -25,7 +25,7 @@ settings.configure(
         "handlers": {"stderr": {"class": "logging.StreamHandler"}},
         "root": {"handlers": ["stderr"], "level": "ERROR"},
     },
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware", "config.errors.RefusalMiddleware"],
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware", "config.refusals.RefusalMiddleware"],
     ROOT_URLCONF=__name__,
     SECRET_KEY=os.environ["SECRET_KEY"],
     SITE_URL="",

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         environment = {**os.environ, "HOST": settings.HOST, "PORT": str(settings.PORT)}
         program = [sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
-        os.execve(sys.executable, [*program, "--log-level", "warning"], environment)
+        os.execve(sys.executable, [*program, "--log-level", "warning"], environment)  # noqa: S606 - fixed words
 
     def _assert_free(self):
         """Say so now, in one sentence, when another program has the port."""

@@ -14,7 +14,7 @@ from config.errors import Refused
 from fileshare import demo_documents, folders, uploads
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Subfolder
 
-PASSWORD = "try-the-portal"
+PASSWORD = "try-the-portal"  # noqa: S105 - the demo prints it
 SUPER = "super@demo.example"
 OPS_USER = "ops@demo.example"
 CLIENTS = {
