@@ -1,15 +1,23 @@
-"""Log lines that say which request they belong to."""
+"""Log lines: one line each, with the request they belong to, and without anybody's secrets."""
 
 import logging
+import re
 
 from . import context
 
+# Links that let their bearer in: in a path after these words, or in a query as `token`.
+_TOKENS = re.compile(r"(/(?:store|secure-download|share|payments/cb)/|[?&]token=)[^\s/?&\"']+")
+
+
+def redact(text):
+    """`text` with the tokens of links replaced by […] and line breaks made visible."""
+    return _TOKENS.sub(r"\1[…]", text).replace("\r", "\\r").replace("\n", "\\n")
+
 
 class RequestFilter(logging.Filter):
-    """Adds `request_id` to each record ("-" outside a request) and keeps a record on one line."""
+    """Adds `request_id` to each record ("-" outside a request) and redacts its message."""
 
     def filter(self, record):
         record.request_id = context.current().request_id or "-"
-        if isinstance(record.msg, str) and not record.args:
-            record.msg = record.msg.replace("\r", "\\r").replace("\n", "\\n") if "\n" in record.msg else record.msg
+        record.msg, record.args = redact(record.getMessage()), ()
         return True

@@ -7,6 +7,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as api_exceptions
 from rest_framework.response import Response
@@ -105,11 +107,13 @@ def api_exception_handler(error, context):
 
 
 def wants_json(request):
-    """True for the API, for scripts, and for whoever asks for JSON before HTML."""
-    if request.path.startswith(("/api/", "/store/")):
+    """True for the API and for scripts; a page is for whoever asks for HTML."""
+    accepted = request.headers.get("Accept", "")
+    if request.path.startswith(("/api/", "/store/")) or "Authorization" in request.headers:
         return True
-    accepted = request.get_preferred_type(["text/html", "application/json"])
-    return accepted == "application/json"
+    if request.path.startswith(("/secure-download/", "/share/")):
+        return "text/html" not in accepted
+    return "application/json" in accepted and "text/html" not in accepted
 
 
 def refuse(request, refusal):
@@ -126,6 +130,9 @@ def refuse(request, refusal):
                 "title": TITLES.get(refusal.status, _("That did not work")),
                 "message": refusal.message,
                 "errors": refusal.errors,
+                "login_url": f"{reverse('login')}?{urlencode({'next': request.path})}"
+                if refusal.status == 401
+                else None,
             },
             status=refusal.status,
         )

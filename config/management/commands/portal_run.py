@@ -7,6 +7,8 @@ import sys
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
+from config import embedded
+
 
 class Command(BaseCommand):
     """Migrate, seed, say where the portal is, and become its web server."""
@@ -24,6 +26,8 @@ class Command(BaseCommand):
         self.stdout.write(f"\n  The portal:  {settings.SITE_URL}/   (API: /api/docs, administration: /admin/)")
         if settings.EMAIL_BACKEND_KIND == "file":
             self.stdout.write(f"  Its mail:    {settings.EMAIL_FILE_PATH}")
+        if not embedded.wanted():
+            self.stdout.write("  Its background jobs, beside it:  .venv/bin/celery -A config worker --beat")
         self.stdout.write("  Stop it with Ctrl-C.\n")
         self.stdout.flush()
         environment = {**os.environ, "HOST": settings.HOST, "PORT": str(settings.PORT)}
