@@ -1,0 +1,34 @@
+"""What tests of folders and files share; see tests/conftest.py for the cast."""
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from fileshare.models import PermissionType
+from tests.factories import FolderFactory, grant
+
+if connection.vendor == "sqlite":
+    # Threads that share an in-memory database are refused at once ("table is locked"); on a file they queue up.
+    connection.settings_dict["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
+
+
+@pytest.fixture
+def page_as(people):
+    """page_as("client") is a browser with that person's session; page_as(None) has none."""
+
+    def client_of(who):
+        client = Client()
+        if who is not None:
+            client.force_login(people[who] if isinstance(who, str) else who)
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def inbox(people):
+    """A special folder the client may upload to and not download from."""
+    folder = FolderFactory(name="Inbox", slug="inbox")
+    grant(folder, PermissionType.UPLOAD, user=people["client"])
+    return folder

@@ -1,0 +1,80 @@
+"""Ways to ask the portal, for the tests of folders and files."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connections
+from django.test import Client
+
+# Threads see only what is committed; the rows of the migrations come back after each such test.
+REAL_TRANSACTIONS = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+
+
+def at_once(count, act):
+    """What act(0) … act(count - 1) return, called by threads that start together."""
+    start = threading.Barrier(count)
+
+    def run(number):
+        start.wait(30)
+        try:
+            return act(number)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def content(response):
+    """The bytes of an answer, streamed or not."""
+    body = b"".join(response.streaming_content) if response.streaming else response.content
+    response.close()
+    return body
+
+
+def path_of(url):
+    """The path of an absolute URL, as the test client wants it."""
+    return urlsplit(url).path
+
+
+def send(url, body, content_type="application/octet-stream"):
+    """PUT bytes to a signed URL, as somebody who is not signed in."""
+    return Client(headers={"Accept": "application/json"}).put(path_of(url), body, content_type=content_type)
+
+
+def promise(api, folder, body, filename="report.docx", **facts):
+    """The answer to an initiate for `body`."""
+    facts = {"folder_id": str(folder.pk), "filename": filename, "size_bytes": len(body), **facts}
+    return api.post("/api/fileshare/upload/initiate", facts)
+
+
+def send_whole(transfer, body):
+    """PUT the body as an initiate's answer asks; returns the answer."""
+    return send(transfer["upload_url"], body, transfer["headers"].get("Content-Type", "application/octet-stream"))
+
+
+def send_parts(transfer, body):
+    """PUT the parts an initiate's answer asks for; returns what complete wants to hear."""
+    size = transfer["part_size"]
+    parts = []
+    for part in transfer["parts"]:
+        number = part["part_number"]
+        answer = send(part["upload_url"], body[(number - 1) * size : number * size])
+        assert answer.status_code == 200, answer.content
+        parts.append({"part_number": number, "etag": answer["ETag"]})
+    return parts
+
+
+def complete(api, transfer, **facts):
+    """The answer to a complete."""
+    if "upload_id" in transfer:
+        facts.setdefault("upload_id", transfer["upload_id"])
+    return api.post("/api/fileshare/upload/complete", {"file_id": transfer["file_id"], **facts})
+
+
+def space(folder):
+    """(used, reserved) bytes of the folder, as the row has them now."""
+    folder.refresh_from_db()
+    return folder.used_bytes, folder.reserved_bytes
