@@ -20,8 +20,7 @@ run: ## start the portal: http://127.0.0.1:8000, or HOST=... PORT=...
 
 dev: ## start it for work on the code: reloads on change, shows errors
 	$(BOOTSTRAP) dev
-	@DEBUG=1 $(VENV_PYTHON) manage.py migrate --verbosity 0
-	@DEBUG=1 exec $(VENV_PYTHON) manage.py runserver "$${HOST:-127.0.0.1}:$${PORT:-8000}"
+	@DEBUG=1 exec $(VENV_PYTHON) manage.py portal_run $(ARGS)
 
 test: ## run the tests on SQLite, then on PostgreSQL and Redis; ARGS="tests/accounts -k login"
 	$(BOOTSTRAP) dev

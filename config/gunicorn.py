@@ -2,23 +2,29 @@
 
 import os
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings
+
 from config import embedded
 
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+bind = f"{settings.HOST}:{settings.PORT}"
 worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "8"))
-workers = int(os.environ.get("WEB_WORKERS", "1"))
-graceful_timeout = 5
+workers = settings.WEB_WORKERS
+threads = settings.WEB_THREADS
+reload = settings.DEBUG
+loglevel = "warning"
 timeout = 60
+graceful_timeout = 5
 keepalive = 15
-# Behind a proxy of ours the client's address is the portal's business (TRUSTED_PROXY_COUNT).
+# Behind a proxy the client's address is the portal's business (TRUSTED_PROXY_COUNT).
 forwarded_allow_ips = ""
 control_socket_disable = True
 
 
 def on_starting(server):
     """Refuses a queue that each worker would have for itself."""
-    if embedded.wanted() and server.cfg.workers > 1:
+    if embedded.wanted() and workers > 1:
         raise SystemExit("WEB_WORKERS above 1 needs REDIS_URL: without a broker the queue lives in one process.")
 
 

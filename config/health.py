@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def readyz(request):
 def _works(check):
     try:
         check()
-    except (DatabaseError, OSError) as error:
+    except (DatabaseError, OSError, RedisError) as error:
         logger.warning("Not ready: %s", type(error).__name__)
         return "unavailable"
     return "ok"

@@ -2,6 +2,7 @@
 
 import logging
 
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
@@ -10,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
 from rest_framework import exceptions as api_exceptions
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -52,6 +54,13 @@ def refusal_of(error):
             return Refused(401, "token_invalid", _("The access token is not valid or has expired."))
         case api_exceptions.APIException():
             return Refused(error.status_code, error.default_code, str(error.detail))
+        case RedisError():
+            return Refused(
+                503,
+                "cache_unavailable",
+                _("A service behind the portal does not answer. Try again in a moment."),
+                retry_after=RETRY_AFTER_FAULT_SECONDS,
+            )
         case OperationalError() | InterfaceError():
             return Refused(
                 503,
@@ -97,13 +106,18 @@ def api_exception_handler(error, context):
     refusal = refusal_of(error)
     if refusal is None:
         return None
-    if isinstance(error, DatabaseError):
-        logger.error("The database did not answer", exc_info=error)
+    _log_fault(error)
     set_rollback()
     response = Response(payload_of(refusal), status=refusal.status, headers=_headers(refusal))
     if isinstance(error, api_exceptions.MethodNotAllowed):
         response["Allow"] = ", ".join(context["view"].allowed_methods)
     return response
+
+
+def _log_fault(error):
+    """A service that is down is refused politely, and told to whoever watches the logs."""
+    if isinstance(error, DatabaseError | RedisError):
+        logger.error("%s does not answer: %s", type(error).__module__.split(".")[0], error)
 
 
 def wants_json(request):
@@ -118,6 +132,9 @@ def wants_json(request):
 
 def refuse(request, refusal):
     """The answer for a refusal outside REST framework: JSON or the page that says why."""
+    if refusal.status == 503:
+        # The page must not ask the service that is down who is signed in.
+        request.user = AnonymousUser()
     if wants_json(request):
         response = JsonResponse(payload_of(refusal), status=refusal.status)
     else:
@@ -179,8 +196,7 @@ class RefusalMiddleware:
         if refusal is None or isinstance(error, Http404 | PermissionDenied):
             # Django's own 404 and 403 handlers (config.urls) render those.
             return None
-        if isinstance(error, DatabaseError):
-            logger.error("The database did not answer", exc_info=error)
+        _log_fault(error)
         return refuse(request, refusal)
 
 

@@ -61,6 +61,8 @@ if _site.scheme not in ("http", "https") or not _site.hostname:
 SITE_IS_LOCAL = _is_loopback(_site.hostname) and _is_loopback(HOST)
 SITE_IS_SECURE = _site.scheme == "https"
 SITE_NAME = env.str("SITE_NAME", default="Portal")
+WEB_WORKERS = _count("WEB_WORKERS", 1, least=1)
+WEB_THREADS = _count("WEB_THREADS", 8, least=1)
 # Known passwords belong on a machine nobody else can reach.
 DEMO = env.bool("DEMO", default=SITE_IS_LOCAL)
 if DEMO and not SITE_IS_LOCAL:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -51,7 +52,8 @@ def _deletable(user):
         return NOBODY
     if user.is_superuser:
         return EVERYTHING
-    return Q(uploaded_by=user, folder__in=Folder.objects.visible_to(user).values("pk"))
+    own = Q(uploaded_by=user, folder__in=Folder.objects.visible_to(user).values("pk"))
+    return own | Q(folder__owner=user)
 
 
 class FileQuerySet(models.QuerySet):
@@ -70,7 +72,7 @@ class FileQuerySet(models.QuerySet):
         return self.kept().filter(_downloadable(user) | _deletable(user))
 
     def deletable_by(self, user):
-        """Those `user` may delete, rename and tag: their uploads, while they may see the folder."""
+        """Those `user` may delete, rename and tag: their uploads while they may see the folder, all in their own."""
         return self.kept().filter(_deletable(user))
 
     def publishable_by(self, user):
@@ -106,12 +108,9 @@ class FileQuerySet(models.QuerySet):
         return self.annotate(version_count=Coalesce(Subquery(count, output_field=IntegerField()), Value(1)))
 
     def _same_name(self):
-        same_place = Q(subfolder=OuterRef("subfolder")) | Q(subfolder=None, place__isnull=True)
-        return (
-            self.model.objects.kept()
-            .annotate(place=OuterRef("subfolder"))
-            .filter(same_place, folder=OuterRef("folder"), filename=OuterRef("filename"))
-        )
+        both_at_the_root = Q(IsNull(OuterRef("subfolder"), True), subfolder=None)
+        same_place = Q(subfolder=OuterRef("subfolder")) | both_at_the_root
+        return self.model.objects.kept().filter(same_place, folder=OuterRef("folder"), filename=OuterRef("filename"))
 
     def with_details(self, user):
         """Joined with folder, subfolder and uploader, tags fetched, annotated with can_delete of `user`."""

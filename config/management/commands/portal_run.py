@@ -30,9 +30,8 @@ class Command(BaseCommand):
             self.stdout.write("  Its background jobs, beside it:  .venv/bin/celery -A config worker --beat")
         self.stdout.write("  Stop it with Ctrl-C.\n")
         self.stdout.flush()
-        environment = {**os.environ, "HOST": settings.HOST, "PORT": str(settings.PORT)}
         program = [sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
-        os.execve(sys.executable, [*program, "--log-level", "warning"], environment)  # noqa: S606 - fixed words
+        os.execv(sys.executable, program)  # noqa: S606 - fixed words
 
     def _assert_free(self):
         """Say so now, in one sentence, when another program has the port."""

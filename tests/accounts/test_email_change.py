@@ -1,0 +1,138 @@
+"""A new address counts once its mailbox has answered."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import User
+from audit.models import Action, Event
+from tests.accounts.letters import token_in
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+NEW = "new@example.org"
+
+
+@pytest.fixture
+def asks(api_as):
+    """asks(email) asks for a new address of the client, by API."""
+    return lambda email=NEW: api_as("client").patch("/api/users/me", {"email": email})
+
+
+def confirm(client, token):
+    return client.post("/change-email", {"token": token})
+
+
+def email_of(user):
+    return User.objects.get(pk=user.pk).email
+
+
+def test_the_old_address_stays_until_the_link_is_opened(asks, client, people, outbox):
+    assert asks(" NEW@Example.org ").json()["email"] == "client@example.org"
+    (message,) = outbox()
+    assert message.to == [NEW]
+    assert User.objects.get(pk=people["client"].pk).pending_email == NEW
+
+    assert confirm(client, token_in(message)).status_code == 200
+
+    assert email_of(people["client"]) == NEW
+    assert User.objects.get(pk=people["client"].pk).pending_email == ""
+    assert outbox()[-1].to == ["client@example.org"], "the old address is told"
+    assert Event.objects.get(action=Action.EMAIL_CHANGED).detail == {"old_email": "client@example.org"}
+
+
+def test_the_profile_page_asks_for_the_same(client, people, outbox):
+    client.force_login(people["client"])
+
+    assert client.post("/profile", {"form": "email", "email": NEW}).status_code == 302
+
+    assert outbox()[0].to == [NEW]
+    assert NEW in client.get("/profile").content.decode()
+
+
+def test_opening_the_page_changes_nothing(asks, client, people, outbox):
+    asks()
+
+    assert client.get("/change-email", {"token": token_in(outbox()[0])}).status_code == 200
+    assert email_of(people["client"]) == "client@example.org"
+
+
+def test_a_taken_address_shows_only_to_its_owner(asks, people, outbox):
+    free = asks()
+    taken = asks("stranger@example.org")
+
+    assert taken.status_code == free.status_code
+    assert set(taken.json()) == set(free.json())
+    assert email_of(people["client"]) == "client@example.org"
+    assert "token=" not in outbox()[-1].body
+    assert outbox()[-1].to == ["stranger@example.org"]
+
+
+def test_an_address_taken_meanwhile_is_not_stolen(asks, client, people, outbox):
+    asks()
+    token = token_in(outbox()[0])
+    owner = UserFactory(email=NEW)
+
+    assert confirm(client, token).status_code == 410
+    assert email_of(people["client"]) == "client@example.org"
+    assert email_of(owner) == NEW
+
+
+def test_a_later_wish_makes_the_earlier_link_stale(asks, client, people, outbox):
+    asks()
+    earlier = token_in(outbox()[-1])
+    asks("newer@example.org")
+
+    assert confirm(client, earlier).status_code == 410
+    assert confirm(client, token_in(outbox()[-1])).status_code == 200
+    assert email_of(people["client"]) == "newer@example.org"
+
+
+def test_a_link_works_once_and_for_a_day(asks, client, people, outbox):
+    asks()
+    token = token_in(outbox()[0])
+    with time_machine.travel(timezone.now() + timedelta(hours=24, seconds=5)):
+        assert confirm(client, token).status_code == 410
+    assert confirm(client, token).status_code == 200
+    assert confirm(client, token).status_code == 410
+
+
+def test_a_user_switched_off_meanwhile_changes_no_address(asks, client, people, outbox):
+    asks()
+    token = token_in(outbox()[0])
+    User.objects.filter(pk=people["client"].pk).update(is_active=False)
+
+    assert confirm(client, token).status_code in (400, 410)
+    assert email_of(people["client"]) == "client@example.org"
+
+
+def test_a_new_password_makes_a_pending_change_stale(asks, client, people, outbox):
+    """Whoever asked for the change may have been the one the owner locked out with it."""
+    asks()
+    token = token_in(outbox()[0])
+    user = User.objects.get(pk=people["client"].pk)
+    client.post(
+        "/reset-password",
+        {"token": tokens.make_link_token(user, tokens.RESET), "new_password": "nine purple trains"},
+    )
+
+    assert confirm(client, token).status_code == 410
+    assert email_of(people["client"]) == "client@example.org"
+
+
+def test_ones_own_address_is_no_change(client, people, outbox):
+    client.force_login(people["client"])
+
+    response = client.post("/profile", {"form": "email", "email": "Client@Example.org"})
+
+    assert response.status_code == 400
+    assert outbox() == []
+
+
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_what_is_no_link_is_refused(token, client, people):
+    assert confirm(client, token).status_code == 400
+    assert client.get("/change-email", {"token": token}).status_code == 400
