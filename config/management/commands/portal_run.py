@@ -6,8 +6,24 @@ import sys
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
+from django.db import connections
+from gunicorn.app.base import BaseApplication
 
-from config import embedded
+from config import embedded, gunicorn
+
+
+class WebServer(BaseApplication):
+    """gunicorn by config.gunicorn, in this very process: what is imported already is not imported again."""
+
+    def load_config(self):
+        for name in self.cfg.settings:
+            if hasattr(gunicorn, name):
+                self.cfg.set(name, getattr(gunicorn, name))
+
+    def load(self):
+        from config.wsgi import application  # noqa: PLC0415 - in the worker, after the fork
+
+        return application
 
 
 class Command(BaseCommand):
@@ -30,8 +46,13 @@ class Command(BaseCommand):
             self.stdout.write("  Its background jobs, beside it:  .venv/bin/celery -A config worker --beat")
         self.stdout.write("  Stop it with Ctrl-C.\n")
         self.stdout.flush()
-        program = [sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
-        os.execv(sys.executable, program)  # noqa: S606 - fixed words
+        # A forked worker must not share its parent's connections.
+        connections.close_all()
+        if settings.DEBUG:
+            # Reloading on a change needs a master that has imported nothing of the portal.
+            program = ["python", "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
+            os.execv(sys.executable, program)  # noqa: S606 - fixed words
+        WebServer().run()
 
     def _assert_free(self):
         """Say so now, in one sentence, when another program has the port."""

@@ -29,7 +29,7 @@ export async function initiate(place, files) {
 
 /** @param {string} fileId
  * @param {AbortSignal} [signal]
- * @returns {Promise<Ticket>} what has arrived, and fresh addresses for the rest
+ * @returns {Promise<Ticket>} what has arrived, and fresh addresses for the rest; only `status` "complete" when the file is there
  */
 export function status(fileId, signal) {
   return request(`${BASE}/${fileId}`, { signal });

@@ -66,12 +66,14 @@ export class Job extends EventTarget {
     if (ticket.received && this.ticket.part_size) this.etags = wholeParts(ticket.received, this.file.size, this.ticket.part_size);
   }
 
-  /** Ask after an upload begun earlier. Leaves the job without a ticket when it is gone. */
+  /** Ask after an upload begun earlier. Leaves the job without a ticket when it is gone, and done when all had arrived. */
   async recover() {
     const fileId = this.ticket?.file_id ?? recall(this.storage, this.key);
     if (!fileId) return;
     try {
-      this.#take({ file_id: fileId, ...(await retrying(() => api.status(fileId))) });
+      const ticket = await retrying(() => api.status(fileId));
+      if (ticket.status === "complete") this.#finish();
+      else this.#take({ file_id: fileId, ...ticket });
     } catch (error) {
       if (isTransient(error) || error.status === 401) throw error;
       this.lose();
@@ -88,8 +90,7 @@ export class Job extends EventTarget {
       await this.#send(signal);
       this.set("finishing");
       await this.#complete(signal);
-      forget(this.storage, this.key);
-      this.set("done");
+      this.#finish();
     } catch (error) {
       if (!signal.aborted) this.fail(error); // aborted: pause() or cancel() has set the state
     } finally {
@@ -175,6 +176,11 @@ export class Job extends EventTarget {
       await this.#send(signal);
       await attempt();
     }
+  }
+
+  #finish() {
+    forget(this.storage, this.key);
+    if (this.state !== "cancelled") this.set("done");
   }
 
   pause() {
