@@ -175,7 +175,9 @@ def test_a_new_picture_has_a_new_address_and_the_old_file_goes(send, people, com
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"avatar": "text"}, {"picture": SimpleUploadedFile("me.png", picture())}], ids=["empty", "text", "other"]
+    "body",
+    [{}, {"avatar": "text"}, {"picture": SimpleUploadedFile("me.png", picture())}],
+    ids=["empty", "text", "other"],
 )
 def test_a_form_without_a_picture_is_refused(body, api_as):
     response = api_as("client").post("/api/users/me/avatar", body, format="multipart")
@@ -233,5 +235,8 @@ def test_the_profile_page_takes_a_picture_and_says_why_it_refused_one(client, pe
     assert refused.context["avatar_form"].errors
     assert stored() is None
 
-    assert client.post("/profile", {"form": "avatar", "avatar": SimpleUploadedFile("me.png", picture())}).status_code == 302
+    assert (
+        client.post("/profile", {"form": "avatar", "avatar": SimpleUploadedFile("me.png", picture())}).status_code
+        == 302
+    )
     assert stored() is not None

@@ -191,9 +191,7 @@ def test_changing_the_password_on_the_profile_keeps_this_session_and_ends_the_ot
     here.force_login(people["client"])
     there.force_login(people["client"])
 
-    response = here.post(
-        "/profile", {"form": "password", "current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    )
+    response = here.post("/profile", {"form": "password", "current_password": PASSWORD, "new_password": NEW_PASSWORD})
 
     assert response.status_code == 302
     assert has_password(people["client"], NEW_PASSWORD)
@@ -206,9 +204,7 @@ def test_changing_the_password_on_the_profile_keeps_this_session_and_ends_the_ot
 def test_the_present_password_is_needed_to_change_it(client, people):
     client.force_login(people["client"])
 
-    response = client.post(
-        "/profile", {"form": "password", "current_password": "wrong", "new_password": NEW_PASSWORD}
-    )
+    response = client.post("/profile", {"form": "password", "current_password": "wrong", "new_password": NEW_PASSWORD})
 
     assert response.status_code == 400
     assert response.context["password_form"].errors["current_password"]

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth import hashers
+from rest_framework.test import APIClient
 
 from accounts.models import OutgoingMail, User
 from audit.models import Action, Event
@@ -12,8 +13,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anybody(api_as):
-    return api_as(None)
+def anybody():
+    return APIClient()
 
 
 def sign_up(anybody, **changes):
@@ -115,7 +116,7 @@ def test_the_shown_link_works_and_that_of_a_taken_address_opens_nothing(anybody,
 
 
 @pytest.mark.parametrize(
-    "password", ["short", "1234567890123", "password123", "amina@example.org", "x" * 257, " " * 3, ""]
+    "password", ["short", "1234567890123", "password123", "amina@example.org", "x" * 257, "   ", ""]
 )
 def test_a_weak_password_is_told_by_field_and_nothing_is_stored(password, anybody):
     response = sign_up(anybody, password=password)
@@ -161,7 +162,8 @@ def test_every_field_is_needed(missing, anybody):
 
 
 @pytest.mark.parametrize(
-    "email", ["", "amina", "amina@", "@example.org", "a@b@c.org", "amina@example.org\nBcc: x@y.org", "a" * 250 + "@x.org"]
+    "email",
+    ["", "amina", "amina@", "@example.org", "a@b@c.org", "amina@example.org\nBcc: x@y.org", "a" * 250 + "@x.org"],
 )
 def test_what_is_no_address_is_refused(email, anybody):
     assert sign_up(anybody, email=email).status_code == 400
@@ -174,4 +176,3 @@ def test_a_name_of_several_lines_adds_no_header_to_the_mail(anybody, outbox):
     (message,) = outbox()
     assert "\n" not in message.subject
     assert message.recipients() == ["amina@example.org"]
-

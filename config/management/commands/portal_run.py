@@ -50,8 +50,8 @@ class Command(BaseCommand):
         connections.close_all()
         if settings.DEBUG:
             # Reloading on a change needs a master that has imported nothing of the portal.
-            program = ["python", "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
-            os.execv(sys.executable, program)  # noqa: S606 - fixed words
+            arguments = ["-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
+            os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - fixed words
         WebServer().run()
 
     def _assert_free(self):

@@ -95,6 +95,7 @@ export class Job extends EventTarget {
       if (!signal.aborted) this.fail(error); // aborted: pause() or cancel() has set the state
     } finally {
       this.underway.clear();
+      this.changed(); // what was cut off no longer counts
     }
   }
 
