@@ -177,7 +177,7 @@ def _account_state(user, purpose):
     facts = {
         VERIFY: [user.email, user.password, user.email_verified_at],
         RESET: [user.email, user.password, user.is_active],
-        CHANGE_EMAIL: [user.email, user.pending_email],
+        CHANGE_EMAIL: [user.email, user.pending_email, user.password, user.is_active],
     }[purpose]
     return salted_hmac(f"accounts.{purpose}", repr([str(user.pk), *map(str, facts)]), algorithm="sha256").hexdigest()[
         :32

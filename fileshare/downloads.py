@@ -7,7 +7,6 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import http_date, quote_etag
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -44,27 +43,22 @@ class LinkUsed(Refused):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks of a file: `start` is its first byte, `only_headers` a HEAD."""
+    """What a request asks of a file: bytes at all (a HEAD or a 304 asks for none), and from the first one on."""
 
-    start: int = 0
-    only_headers: bool = False
+    has_bytes: bool
+    from_start: bool
 
 
 def wanted(request, file):
-    """The Wanted of an HTTP request, read as send_object will answer it (one range, If-Range, or the whole).
+    """The Wanted of an HTTP request, read as it will be answered.
 
     Raises ObjectMissing (404) or StoreUnavailable (503), before anything is spent.
     """
     info = get_store().head(file.object_key)
     if info is None:
         raise ObjectMissing(file.object_key)
-    start = 0
-    same = (quote_etag(info.etag), http_date(info.modified_at.timestamp()))
-    if request.headers.get("If-Range", same[0]) in same:
-        found = ranges.parse(request.headers.get("Range"), info.size_bytes)
-        if isinstance(found, tuple):
-            start = found[0]
-    return Wanted(start, request.method == "HEAD")
+    selection = ranges.select(request.headers, info)
+    return Wanted(selection.has_bytes and request.method != "HEAD", selection.start == 0)
 
 
 def downloadable(*, user, file_id):
@@ -123,11 +117,11 @@ def redeem(*, user, token, request):
     asked = wanted(request, file)
     if redeemed is not None:
         grace_over = timezone.now() - redeemed.redeemed_at > timedelta(seconds=settings.RESUME_GRACE_SECONDS)
-        if grace_over or (asked.start == 0 and not asked.only_headers):
+        if grace_over or (asked.has_bytes and asked.from_start):
             record(Action.LINK_REFUSED, user=user, target=file, folder=file.folder, code="link_used")
             raise LinkUsed
         return file
-    if asked.only_headers:
+    if not asked.has_bytes:
         return file
     if link.nonce:
         try:
@@ -136,7 +130,7 @@ def redeem(*, user, token, request):
                 _count(user, file, one_time=True)
         except IntegrityError:
             raise LinkUsed from None
-    elif asked.start == 0:
+    elif asked.from_start:
         _count(user, file)
     return file
 
@@ -150,7 +144,7 @@ def authorize_store_get(claims, request):
     files = File.objects.none() if user is None else File.objects.downloadable_by(user).select_related("folder")
     file = get_visible(claims.get("file"), files)
     asked = wanted(request, file)
-    if asked.start == 0 and not asked.only_headers:
+    if asked.has_bytes and asked.from_start:
         _count(user, file)
     return file
 

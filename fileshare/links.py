@@ -71,6 +71,6 @@ def read(token):
         facts = json.loads(_fernet().decrypt(token.encode()))
         if facts["p"] != PURPOSE:
             raise LinkForged
-        return Link(uuid.UUID(facts["f"]), uuid.UUID(facts["u"]), int(facts["e"]), str(facts.get("n", "")))
+        return Link(uuid.UUID(str(facts["f"])), uuid.UUID(str(facts["u"])), int(facts["e"]), str(facts.get("n", "")))
     except (InvalidToken, ValueError, KeyError, TypeError):
         raise LinkForged from None

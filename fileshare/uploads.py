@@ -28,7 +28,7 @@ from config.errors import Conflict, Invalid, Refused
 from . import file_types, filenames, inspection, quotas, tags
 from .models import File, Folder, Upload, Visibility
 from .models.uploads import UploadStatus
-from .storage import ObjectMissing, StoreUnavailable, get_store
+from .storage import ObjectMissing, Part, StoreUnavailable, get_store
 
 logger = logging.getLogger(__name__)
 
@@ -353,7 +353,9 @@ def _wait_for_the_other(user, file_id):
 def _finish_in_store(upload, parts):
     store = get_store()
     if upload.is_multipart:
-        info = store.complete_multipart(upload.object_key, upload.store_upload_id, parts)
+        # What the caller says of a part; its size is the store's to know.
+        named = [Part(part["part_number"], part["etag"], size_bytes=0) for part in parts]
+        info = store.complete_multipart(upload.object_key, upload.store_upload_id, named)
     else:
         try:
             info = store.complete_put(upload.object_key, size_bytes=upload.size_bytes)

@@ -1,6 +1,7 @@
 """A cast everybody knows, the ways to ask the portal, and the servers of tests.servers."""
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
@@ -12,6 +13,14 @@ from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant, s
 
 # Fixtures: pytest finds them by their name in this module.
 from tests.servers import browser_type_launch_args, s3_server  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    """SQLite in a file, as in life: the one in memory knows no waiting for a lock, so no threads either."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database.setdefault("TEST", {})["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.http import FileResponse, HttpResponse
-from django.utils.http import http_date, parse_etags, quote_etag
 
 from fileshare.filenames import content_disposition
 from fileshare.storage import BLOCK_SIZE, ObjectMissing, get_store, ranges
@@ -42,17 +41,8 @@ def _answer(request, key):
     info = store.head(key)
     if info is None:
         raise ObjectMissing(key)
-    etag, modified = quote_etag(info.etag), http_date(info.modified_at.timestamp())
-    start, end, status = 0, info.size_bytes, 200
-    if _holds(request.headers.get("If-None-Match"), etag):
-        status = 304
-    elif request.headers.get("If-Range", etag) in (etag, modified):
-        match ranges.parse(request.headers.get("Range"), info.size_bytes):
-            case ranges.UNSATISFIABLE:
-                status = 416
-            case (start, end):
-                status = 206
-
+    etag, modified = ranges.validators(info)
+    status, start, end = ranges.select(request.headers, info)
     if status in (304, 416):
         response = HttpResponse(status=status)
     elif request.method == "HEAD":
@@ -68,12 +58,6 @@ def _answer(request, key):
     response["ETag"] = etag
     response["Last-Modified"] = modified
     return response
-
-
-def _holds(header, etag):
-    """Whether an If-None-Match names the ETag; weakly compared, as RFC 9110 asks."""
-    tags = parse_etags(header) if header else []
-    return "*" in tags or etag in (tag.removeprefix("W/") for tag in tags)
 
 
 class ObjectResponse(FileResponse):

@@ -8,18 +8,11 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 
 from accounts import mail, registration, roles, tokens
-from accounts.models import OutgoingMail, RefreshToken, Role, User
+from accounts.models import OutgoingMail, RefreshToken, User
 from config.errors import Refused
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
-
-
-@pytest.fixture(autouse=True)
-def built_in_roles():
-    """A transactional test empties every table, the seeded ones too."""
-    for name in ("client", "ops", "super"):
-        Role.objects.get_or_create(name=name)
 
 
 def at_once(*calls):

@@ -13,6 +13,12 @@ if connection.vendor == "sqlite":
     connection.settings_dict["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
 
 
+@pytest.fixture(autouse=True)
+def own_store(settings, tmp_path):
+    """An object store to each test: what lies in it is the test's own doing."""
+    settings.DATA_DIR = tmp_path
+
+
 @pytest.fixture
 def page_as(people):
     """page_as("client") is a browser with that person's session; page_as(None) has none."""

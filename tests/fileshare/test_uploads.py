@@ -541,7 +541,7 @@ def test_a_size_is_a_whole_number_of_bytes(size, api, company_folder):
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
 def test_a_size_that_is_no_json_number(text, api, company_folder):
-    body = '{"folder_id": "%s", "filename": "a.txt", "size_bytes": %s}' % (company_folder.pk, text)
+    body = f'{{"folder_id": "{company_folder.pk}", "filename": "a.txt", "size_bytes": {text}}}'
 
     assert api.post(INITIATE, body, content_type="application/json").status_code == 400
     assert space(company_folder) == (0, 0)
