@@ -14,9 +14,23 @@ def record(action, *, user=None, email="", target=None, folder=None, size_bytes=
     be given); `target` a saved row of any model; `folder` a Folder; `detail` JSON values that hold
     no secret.
     """
+    event = _event(action, user, email, target, folder, size_bytes, detail)
+    event.save(force_insert=True)
+    return event
+
+
+def record_many(action, *, user, targets, **detail):
+    """Append one Event for each (target, folder, size_bytes) of `targets`, in a few inserts."""
+    Event.objects.bulk_create(
+        [_event(action, user, "", target, folder, size_bytes, detail) for target, folder, size_bytes in targets],
+        batch_size=500,
+    )
+
+
+def _event(action, user, email, target, folder, size_bytes, detail):
     facts = context.current()
     known = user is not None and user.pk is not None
-    return Event.objects.create(
+    return Event(
         action=action,
         actor=user if known else None,
         actor_email=(user.email if known else email.strip().lower())[:254],

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .api import files, folders, uploads
+from .api import archives, files, folders, uploads
 
 urlpatterns = [
     path("ops/upload", files.OpsUpload.as_view(), name="api-ops-upload"),
@@ -24,6 +24,8 @@ urlpatterns = [
     path("fileshare/upload/abort", uploads.Abort.as_view(), name="api-abort"),
     path("fileshare/upload/<str:file_id>", uploads.OneUpload.as_view(), name="api-upload"),
     path("fileshare/uploads", uploads.Uploads.as_view(), name="api-uploads"),
+    path("fileshare/download/bulk", archives.Bulk.as_view(), name="api-bulk"),
+    path("fileshare/download/bulk/<str:archive_id>", archives.BulkAgain.as_view(), name="api-bulk-again"),
     path("fileshare/download/<str:file_id>", uploads.DownloadUrl.as_view(), name="api-download-url"),
     path(
         "fileshare/files/<str:file_id>",

@@ -151,5 +151,5 @@ def authorize_store_get(claims, request):
 
 @transaction.atomic
 def _count(user, file, **detail):
-    File.objects.count_download(file.pk)
+    File.objects.filter(pk=file.pk).count_download()
     record(Action.DOWNLOAD, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes, **detail)

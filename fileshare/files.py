@@ -93,17 +93,21 @@ def _remove(file, action, *, user=None):
     transaction.on_commit(partial(get_store().delete, file.object_key), robust=True)
 
 
+def read_checksums(file):
+    """Read a file once for its SHA-256 and CRC-32, and keep both. Returns whether its bytes were there."""
+    digest, crc = sha256(), 0
+    try:
+        for block in get_store().read_range(file.object_key, 0, file.size_bytes):
+            digest.update(block)
+            crc = zlib.crc32(block, crc)
+    except ObjectMissing:
+        return False
+    file.sha256, file.crc32 = digest.hexdigest(), crc
+    File.objects.filter(pk=file.pk).update(sha256=file.sha256, crc32=file.crc32)
+    return True
+
+
 def complete_checksums(*, limit=20):
-    """Read files that came in parts once, and keep their SHA-256 and CRC-32. Returns how many were read."""
-    count = 0
+    """Read files that came in parts, oldest first. Returns how many were read."""
     waiting = File.objects.filter(sha256="").order_by("uploaded_at")
-    for file in list(waiting[:limit]):
-        digest, crc = sha256(), 0
-        try:
-            for block in get_store().read_range(file.object_key, 0, file.size_bytes):
-                digest.update(block)
-                crc = zlib.crc32(block, crc)
-        except ObjectMissing:
-            continue
-        count += File.objects.filter(pk=file.pk, sha256="").update(sha256=digest.hexdigest(), crc32=crc)
-    return count
+    return sum(read_checksums(file) for file in list(waiting[:limit]))

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -241,6 +242,12 @@ def visible_folder(*, user, folder_id=None, slug=None):
     """A folder `user` sees, with_rights, by id or slug. Raises Http404."""
     folders = Folder.objects.visible_to(user).with_rights(user)
     if slug is not None:
-        folders = folders.filter(slug=slug)
-        return get_visible(folders.values_list("pk", flat=True).first(), folders)
+        return get_object_or_404(folders, slug=slug)
     return get_visible(folder_id, folders)
+
+
+def subfolder_of(folder, *, slug):
+    """The subfolder of that slug. Raises Http404."""
+    subfolder = get_object_or_404(folder.subfolders, slug=slug)
+    subfolder.folder = folder
+    return subfolder

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from . import files, uploads
+from . import archives, files, uploads
 from .models import RedeemedLink
 
 
@@ -18,10 +18,11 @@ def remove_abandoned_uploads():
 
 @shared_task
 def remove_expired_files():
-    """Delete files whose time is over, and forget links spent long ago."""
+    """Delete files whose time is over, and forget links spent and archives made long ago."""
     # A nonce may go only when its link has expired for good.
     settled = timedelta(days=1, seconds=settings.LINK_EXPIRY_SECONDS + settings.RESUME_GRACE_SECONDS)
     RedeemedLink.objects.filter(redeemed_at__lt=timezone.now() - settled).delete()
+    archives.forget_expired()
     return files.remove_expired()
 
 

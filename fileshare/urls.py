@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import dashboard, files, folders
+from .views import archives, dashboard, files, folders
 from .views.secure_downloads import SecureDownload
 from .views.store import store_object
 
@@ -11,6 +11,11 @@ urlpatterns = [
     path("fileshare/", folders.folder_list, name="folders"),
     path("fileshare/<slug:slug>/", folders.folder, name="folder"),
     path("fileshare/<slug:slug>/<slug:subfolder_slug>/", folders.folder, name="subfolder"),
+    path("fileshare/<slug:slug>/download.zip", archives.download_folder, name="folder-download"),
+    path(
+        "fileshare/<slug:slug>/<slug:subfolder_slug>/download.zip", archives.download_folder, name="subfolder-download"
+    ),
+    path("files/download.zip", archives.download_chosen, name="files-download"),
     path("files/", folders.my_files, name="my-files"),
     path("files/upload", files.upload, name="file-upload"),
     path("files/<uuid:file_id>/", files.file, name="file"),

@@ -261,6 +261,11 @@ class CompleteInput(InputSerializer):
     parts = PartInput(many=True, required=False)
 
 
+class BulkInput(InputSerializer):
+    file_ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=1000)
+    partial = serializers.BooleanField(required=False, default=False)
+
+
 class AbortInput(InputSerializer):
     file_id = serializers.UUIDField()
 

@@ -121,9 +121,9 @@ class FileQuerySet(models.QuerySet):
             .prefetch_related("tags")
         )
 
-    def count_download(self, file_id):
-        """Add one to the count of downloads."""
-        self.filter(pk=file_id).update(download_count=F("download_count") + 1)
+    def count_download(self):
+        """Add one to the downloads of each."""
+        self.update(download_count=F("download_count") + 1)
 
 
 class File(models.Model):

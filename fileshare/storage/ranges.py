@@ -29,17 +29,17 @@ class Selection(NamedTuple):
         return self.status in (200, 206)
 
 
-def validators(info):
-    """(ETag, Last-Modified) of an object as its sender writes them; behind nginx they are nginx's own."""
+def validators(info, *, own=False):
+    """(ETag, Last-Modified) of an object as its sender writes them: nginx, where it sends and not we (`own`)."""
     modified = info.modified_at.timestamp()
-    if settings.X_ACCEL_PREFIX:
+    if settings.X_ACCEL_PREFIX and not own:
         return f'"{int(modified):x}-{info.size_bytes:x}"', http_date(modified)
     return quote_etag(info.etag), http_date(modified)
 
 
-def select(headers, info):
-    """The Selection of a request's headers from the object of `info` (an ObjectInfo)."""
-    etag, modified = validators(info)
+def select(headers, info, *, own=False):
+    """The Selection of a request's headers from the object of `info` (etag, modified_at, size_bytes)."""
+    etag, modified = validators(info, own=own)
     if _names(headers.get("If-None-Match"), etag):
         return Selection(304, 0, 0)
     if headers.get("If-Range", etag) in (etag, modified):

@@ -5,7 +5,6 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config.access import get_visible
 from config.pagination import keyset_page, read_limit
 
 from .. import file_types, folders
@@ -30,11 +29,7 @@ def folder_list(request):
 def folder(request, slug, subfolder_slug=None):
     """The files of a folder's root, or of a subfolder: the newest version of each name."""
     row = folders.visible_folder(user=request.user, slug=slug)
-    subfolder = None
-    if subfolder_slug is not None:
-        chosen = row.subfolders.filter(slug=subfolder_slug)
-        subfolder = get_visible(chosen.values_list("pk", flat=True).first(), chosen)
-        subfolder.folder = row
+    subfolder = None if subfolder_slug is None else folders.subfolder_of(row, slug=subfolder_slug)
     files = File.objects.in_folder(row, request.user).filter(subfolder=subfolder).latest_versions()
     context = {
         "folder": row,

@@ -1,0 +1,33 @@
+"""Many files at once for scripts."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.views import APIView
+
+from accounts.api.auth import read
+from config.throttling import throttle
+
+from .. import archives
+from ..views.archives import send_archive
+from . import serializers
+
+ZIP = {(200, "application/zip"): OpenApiTypes.BINARY}
+
+
+class Bulk(APIView):
+    @extend_schema(request=serializers.BulkInput, responses=ZIP)
+    def post(self, request):
+        """Up to 1,000 files as one stored ZIP of exact length; the Link header says where to resume it.
+
+        All or nothing, unless `partial`: then SKIPPED.txt lists what was left out.
+        """
+        throttle(request, "download_url")
+        stream = archives.make(user=request.user, **read(serializers.BulkInput, request))
+        return send_archive(request, stream, ranged=False)
+
+
+class BulkAgain(APIView):
+    @extend_schema(responses={**ZIP, (206, "application/zip"): OpenApiTypes.BINARY})
+    def get(self, request, archive_id):
+        """The caller's archive of the last ten minutes, ranges served."""
+        return send_archive(request, archives.again(user=request.user, archive_id=archive_id))

@@ -1,0 +1,149 @@
+"""A stored ZIP as arithmetic: with sizes and CRCs known beforehand, every byte's place is known too.
+
+APPNOTE.TXT 6.3.10 (PKWARE). Entries are stored, names UTF-8; ZIP64 fields appear only where a number
+needs them. `Layout` says how long the archive is and what any range of it is made of, so a download
+has an exact length and can be resumed.
+"""
+
+import struct
+from bisect import bisect_right
+from typing import NamedTuple
+
+LIMIT_32 = 0xFFFFFFFF
+LIMIT_16 = 0xFFFF
+UTF8 = 0x0800
+MADE_ON_UNIX = 3 << 8
+PLAIN_FILE = 0o100644 << 16
+ZIP64_EXTRA = 0x0001
+VERSION, VERSION_ZIP64 = 20, 45
+
+
+class Entry(NamedTuple):
+    """A file of the archive. `path` has /, `source` is whatever its reader finds the bytes by."""
+
+    path: str
+    size_bytes: int
+    crc32: int
+    modified_at: object
+    source: object
+
+
+class Piece(NamedTuple):
+    """A run of bytes: either `data` itself, or those of `source` from `start` up to `end`."""
+
+    data: bytes | None
+    source: object = None
+    start: int = 0
+    end: int = 0
+
+
+class Layout:
+    """Where everything of an archive of `entries` lies."""
+
+    def __init__(self, entries):
+        self._starts, self._pieces, self.size_bytes = [], [], 0
+        directory = []
+        for entry in entries:
+            offset = self.size_bytes
+            self._add(Piece(_local_header(entry)), len(_local_header(entry)))
+            self._add(Piece(None, entry.source, 0, entry.size_bytes), entry.size_bytes)
+            directory.append(_directory_header(entry, offset))
+        start, size = self.size_bytes, sum(map(len, directory))
+        tail = b"".join(directory) + _end(len(directory), size, start)
+        self._add(Piece(tail), len(tail))
+
+    def _add(self, piece, length):
+        if length:
+            self._starts.append(self.size_bytes)
+            self._pieces.append(piece)
+            self.size_bytes += length
+
+    def pieces(self, start, end):
+        """Yield the Pieces that make up the bytes from `start` up to, not including, `end`."""
+        index = max(0, bisect_right(self._starts, start) - 1)
+        while start < end:
+            piece, base = self._pieces[index], self._starts[index]
+            length = len(piece.data) if piece.data is not None else piece.end
+            first, last = start - base, min(length, end - base)
+            if piece.data is not None:
+                yield Piece(piece.data[first:last])
+            else:
+                yield Piece(None, piece.source, first, last)
+            start = base + last
+            index += 1
+
+
+def _dos_time(moment):
+    """(date, time) of MS-DOS: two-second steps, 1980 to 2107."""
+    year = min(max(moment.year, 1980), 2107)
+    date = (year - 1980) << 9 | moment.month << 5 | moment.day
+    return date, moment.hour << 11 | moment.minute << 5 | moment.second // 2
+
+
+def _zip64(*numbers):
+    """The extra field of the numbers that do not fit into 32 bits; empty when all do."""
+    large = [number for number in numbers if number >= LIMIT_32]
+    return struct.pack(f"<HH{len(large)}Q", ZIP64_EXTRA, 8 * len(large), *large) if large else b""
+
+
+def _local_header(entry):
+    name = entry.path.encode()
+    date, time = _dos_time(entry.modified_at)
+    # Here the format wants both sizes in the extra field, or none.
+    extra = _zip64(entry.size_bytes, entry.size_bytes)
+    size = min(entry.size_bytes, LIMIT_32)
+    version = VERSION_ZIP64 if extra else VERSION
+    head = struct.pack(
+        "<4s5H3I2H", b"PK\3\4", version, UTF8, 0, time, date, entry.crc32, size, size, len(name), len(extra)
+    )
+    return head + name + extra
+
+
+def _directory_header(entry, offset):
+    name = entry.path.encode()
+    date, time = _dos_time(entry.modified_at)
+    extra = _zip64(entry.size_bytes, entry.size_bytes, offset)
+    size = min(entry.size_bytes, LIMIT_32)
+    version = VERSION_ZIP64 if extra else VERSION
+    head = struct.pack(
+        "<4s6H3I5H2I",
+        b"PK\1\2",
+        MADE_ON_UNIX | version,
+        version,
+        UTF8,
+        0,
+        time,
+        date,
+        entry.crc32,
+        size,
+        size,
+        len(name),
+        len(extra),
+        0,
+        0,
+        0,
+        PLAIN_FILE,
+        min(offset, LIMIT_32),
+    )
+    return head + name + extra
+
+
+def _end(count, size, start):
+    """The end of the central directory, with ZIP64's record and locator where a number needs them."""
+    plain = struct.pack(
+        "<4s4H2IH",
+        b"PK\5\6",
+        0,
+        0,
+        min(count, LIMIT_16),
+        min(count, LIMIT_16),
+        min(size, LIMIT_32),
+        min(start, LIMIT_32),
+        0,
+    )
+    if count < LIMIT_16 and size < LIMIT_32 and start < LIMIT_32:
+        return plain
+    version = MADE_ON_UNIX | VERSION_ZIP64
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, version, VERSION_ZIP64, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, start + size, 1)
+    return record + locator + plain
