@@ -1,6 +1,6 @@
 """Companies: made, renamed and removed by a super."""
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -26,7 +26,11 @@ def save_company(*, by, company_id=None, name=None, slug=None):
     others = Company.objects.exclude(pk=company.pk)
     if others.filter(name__iexact=company.name).exists() or others.filter(slug=company.slug).exists():
         raise Conflict(_("A company of this name or slug is there already."), code="name_taken")
-    company.save()
+    try:
+        with transaction.atomic():
+            company.save()
+    except IntegrityError:
+        raise Conflict(_("A company of this name or slug is there already."), code="name_taken") from None
     record(Action.COMPANY_CHANGED, user=by, target=company)
     return company
 

@@ -65,7 +65,7 @@ class PasswordForm(forms.Form):
 
 class AvatarForm(forms.Form):
     avatar = forms.FileField(
-        label=_("Picture"),
+        label=_("Choose a picture"),
         help_text=_("PNG, JPEG or WebP, at most 5 MiB."),
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
     )

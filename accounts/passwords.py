@@ -11,6 +11,7 @@ from audit.models import Action
 from config.errors import Refused
 
 from . import mail, tokens
+from .addresses import clean_email
 from .models import User
 
 # Long enough for any passphrase; a megabyte would only keep the hasher busy.
@@ -79,9 +80,10 @@ def request_reset(*, email):
 
     The same rows are written either way; a letter for nobody is dropped in the background.
     """
-    user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
+    email = clean_email(email)
+    user = User.objects.filter(email=email, is_active=True).first()
     record(Action.PASSWORD_RESET_REQUESTED, user=user, email=email)
-    mail.post("reset_password", to=email.strip().lower(), user_id=None if user is None else str(user.pk))
+    mail.post("reset_password", to=email, user_id=None if user is None else str(user.pk))
 
 
 @transaction.atomic

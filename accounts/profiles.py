@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from . import registration
+from .addresses import clean_name
 from .models import User
 
 
@@ -11,7 +12,7 @@ def change(*, user, name=None, bio=None, email=None):
     """Set name and bio at once; a new address waits until the link mailed to it is opened. Returns the User."""
     user = User.objects.select_for_update(of=("self",)).with_company().get(pk=user.pk)
     if name is not None:
-        user.name = name
+        user.name = clean_name(name)
     if bio is not None:
         user.bio = bio
     user.save(update_fields=["name", "bio", "updated_at"])

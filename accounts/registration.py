@@ -10,6 +10,7 @@ from audit.models import Action
 from config.errors import Invalid
 
 from . import mail, passwords, tokens
+from .addresses import clean_email, clean_name
 from .models import Role, User
 from .models.roles import CLIENT
 
@@ -22,7 +23,7 @@ def sign_up(*, email, password, name):
     replaces name and password and makes earlier links stale, so nobody's password but that of
     the mailed sign-up is ever activated. Raises WeakPassword (400).
     """
-    email = email.strip().lower()
+    email, name = clean_email(email), clean_name(name)
     passwords.check_new(password, user=User(email=email, name=name))
     hashed = make_password(password)
     try:
@@ -70,7 +71,7 @@ def request_email_change(*, user, email):
     Whether another account has the address shows only to the owner of that mailbox.
     Raises Invalid (400) for the address they have already.
     """
-    email = email.strip().lower()
+    email = clean_email(email)
     if email == user.email:
         raise Invalid("email", _("This is your address already."))
     User.objects.filter(pk=user.pk).update(pending_email=email, updated_at=timezone.now())
@@ -92,7 +93,11 @@ def confirm_email_change(*, token):
     old, user.email, user.pending_email = user.email, user.pending_email, ""
     if not user.email or User.objects.filter(email=user.email).exclude(pk=user.pk).exists():
         raise tokens.LinkUsed
-    user.save(update_fields=["email", "pending_email", "updated_at"])
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["email", "pending_email", "updated_at"])
+    except IntegrityError:
+        raise tokens.LinkUsed from None
     record(Action.EMAIL_CHANGED, user=user, old_email=old)
     mail.post("email_changed", to=old, user_id=str(user.pk))
     return user

@@ -1,7 +1,7 @@
 """Roles and rights: asking for them, giving and taking them."""
 
 from django.contrib.auth.models import Permission
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from audit.log import record
@@ -69,7 +69,11 @@ def save_role(*, by, role_id=None, name=None, permissions=None):
         if Role.objects.filter(name__iexact=name).exclude(pk=role.pk).exists():
             raise Conflict(_("A role of this name is there already."), code="name_taken")
         role.name = name
-    role.save()
+    try:
+        with transaction.atomic():
+            role.save()
+    except IntegrityError:
+        raise Conflict(_("A role of this name is there already."), code="name_taken") from None
     if permissions is not None:
         role.permissions.set(_permissions_named(permissions))
     record(Action.ROLE_CHANGED, user=by, target=role, permissions=permissions)

@@ -57,9 +57,9 @@ def access_for(user):
     return str(token)
 
 
-def speaks_for(user, access_token):
-    """True while the password behind `access_token` is still the user's."""
-    return constant_time_compare(str(access_token.get(STATE_CLAIM, "")), _session_state(user))
+def speaks_for(user, token):
+    """True while the password behind an access or refresh `token` is still the user's."""
+    return constant_time_compare(str(token.get(STATE_CLAIM, "")), _session_state(user))
 
 
 def _issue(user, *, family, orig_iat):
@@ -70,6 +70,8 @@ def _issue(user, *, family, orig_iat):
     token = RefreshJWT()
     token["jti"] = str(row.jti)
     token[settings.SIMPLE_JWT["USER_ID_CLAIM"]] = str(user.pk)
+    # A log-in that was proved under a password which is gone by now must not outlive it.
+    token[STATE_CLAIM] = _session_state(user)
     token.set_exp(from_time=now, lifetime=expires_at - now)
     raw = str(token)
     row.token_hash = _hash(raw)
@@ -83,16 +85,21 @@ def open_family(user):
     return {"access": access_for(user), "refresh": raw}
 
 
-def _row_of(raw):
-    """The row of a refresh token whose signature and expiry hold; raises TokenInvalid."""
+def _locked(raw):
+    """(user, row, token) of a refresh token whose signature and expiry hold, both rows locked; raises TokenInvalid.
+
+    The user is locked first, as by a password reset: whoever needs both takes them in this order.
+    """
     try:
         token = RefreshJWT(raw)
-        row = RefreshToken.objects.select_for_update().select_related(None).get(jti=uuid.UUID(str(token["jti"])))
-    except (TokenError, KeyError, ValueError, RefreshToken.DoesNotExist):
+        found = RefreshToken.objects.get(jti=uuid.UUID(str(token["jti"])))
+        user = User.objects.select_for_update().get(pk=found.user_id)
+        row = RefreshToken.objects.select_for_update().get(pk=found.pk)
+    except (TokenError, KeyError, ValueError, RefreshToken.DoesNotExist, User.DoesNotExist):
         raise TokenInvalid from None
     if not constant_time_compare(row.token_hash, _hash(raw)):
         raise TokenInvalid
-    return row
+    return user, row, token
 
 
 def rotate(*, refresh):
@@ -102,13 +109,11 @@ def rotate(*, refresh):
     Raises TokenInvalid or TokenReused (401).
     """
     with transaction.atomic():
-        row = _row_of(refresh)
-        reused = row.replaced_by_id is not None
-        user = User.objects.filter(pk=row.user_id, is_active=True).first()
-        if reused:
+        user, row, token = _locked(refresh)
+        if row.replaced_by_id is not None:
             if _end(RefreshToken.objects.filter(family=row.family)):
                 record(Action.TOKEN_REUSED, user=user, family=str(row.family))
-        elif user is None or row.revoked_at is not None or row.expires_at <= timezone.now():
+        elif not user.is_active or row.revoked_at or row.expires_at <= timezone.now() or not speaks_for(user, token):
             raise TokenInvalid
         else:
             successor, raw = _issue(user, family=row.family, orig_iat=row.orig_iat)
@@ -124,11 +129,11 @@ def rotate(*, refresh):
 def close_family(*, refresh):
     """Log a script out: its refresh family ends. A token that is no good ends nothing and says nothing."""
     try:
-        row = _row_of(refresh)
+        user, row, _token = _locked(refresh)
     except TokenInvalid:
         return
     if _end(RefreshToken.objects.filter(family=row.family)):
-        record(Action.LOGOUT, user=User.objects.get(pk=row.user_id))
+        record(Action.LOGOUT, user=user)
 
 
 def close_all_families(user):

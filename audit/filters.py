@@ -1,6 +1,6 @@
 """The filters of the log, one form for page, exports and both APIs."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from django import forms
 from django.utils import timezone
@@ -30,6 +30,8 @@ class Moment(forms.Field):
                 moment = datetime.combine(day + timedelta(days=1 if self.ends else 0), time.min)
             if moment and timezone.is_naive(moment):
                 moment = timezone.make_aware(moment)
+            # A time zone may carry it out of the calendar, which no database could tell.
+            moment = moment and moment.astimezone(UTC)
         except (ValueError, OverflowError):
             moment = None
         if moment is None:

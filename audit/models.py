@@ -28,7 +28,6 @@ class Action(models.TextChoices):
     FOLDER_DELETED = "folder_deleted", _("Folder deleted")
     GRANTED = "permission_granted", _("Permission granted")
     REVOKED = "permission_revoked", _("Permission revoked")
-    UPLOAD_STARTED = "upload_initiated", _("Upload begun")
     UPLOAD = "upload", _("Uploaded")
     UPLOAD_REFUSED = "upload_refused", _("Upload refused")
     UPLOAD_ABORTED = "upload_aborted", _("Upload given up")
@@ -46,7 +45,6 @@ FILE_ACTIONS = (
     Action.FOLDER_DELETED,
     Action.GRANTED,
     Action.REVOKED,
-    Action.UPLOAD_STARTED,
     Action.UPLOAD,
     Action.UPLOAD_REFUSED,
     Action.UPLOAD_ABORTED,

@@ -5,7 +5,7 @@ import binascii
 import functools
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
@@ -63,8 +63,10 @@ def _decode(cursor, model):
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError
-        return direction, moment, model._meta.pk.to_python(pk)
-    except (ValueError, TypeError, binascii.Error, RecursionError, ValidationError):
+        if not isinstance(pk, str):
+            raise ValueError
+        return direction, moment.astimezone(UTC), model._meta.pk.to_python(pk)
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError, ValidationError):
         raise Invalid("cursor", _("The cursor is not one of this list.")) from None
 
 

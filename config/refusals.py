@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
 from rest_framework import exceptions as api_exceptions
 from rest_framework.response import Response
@@ -22,6 +23,7 @@ from .errors import Refused
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_FAULT_SECONDS = 5
+MAX_TEXT = 500
 
 
 def refusal_of(error):
@@ -86,10 +88,17 @@ def _flat(detail):
 
 def payload_of(refusal):
     """The contract's error body: {"detail", "code"} and, for validation, "errors"."""
-    body = {"detail": str(refusal.message), "code": refusal.code}
+    body = {"detail": _sayable(refusal.message), "code": refusal.code}
     if refusal.errors:
-        body["errors"] = {field: [str(text) for text in texts] for field, texts in refusal.errors.items()}
+        body["errors"] = {
+            _sayable(field): [_sayable(text) for text in texts] for field, texts in refusal.errors.items()
+        }
     return body
+
+
+def _sayable(text):
+    """A sentence may quote what was sent: cut it short, and replace half characters, which no UTF-8 can carry."""
+    return str(text)[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def _headers(refusal):
@@ -144,7 +153,7 @@ def refuse(request, refusal):
             {
                 "status": refusal.status,
                 "code": refusal.code,
-                "title": TITLES.get(refusal.status, _("That did not work")),
+                "title": _title(refusal),
                 "message": refusal.message,
                 "errors": refusal.errors,
                 "login_url": f"{reverse('login')}?{urlencode({'next': request.path})}"
@@ -158,28 +167,26 @@ def refuse(request, refusal):
     return response
 
 
-class _Titles(dict):
-    """Sentences for the top of the refusal page, translated when they are read."""
+TITLES = {
+    400: gettext_lazy("That request could not be read"),
+    401: gettext_lazy("Please sign in"),
+    403: gettext_lazy("This is not yours to open"),
+    404: gettext_lazy("Nothing here"),
+    409: gettext_lazy("That is not possible right now"),
+    410: gettext_lazy("This link is no longer good"),
+    413: gettext_lazy("Too large"),
+    415: gettext_lazy("This kind of file is not accepted"),
+    429: gettext_lazy("Too many requests"),
+    503: gettext_lazy("Not available for the moment"),
+    "csrf_failed": gettext_lazy("Please send that again"),
+    "link_invalid": gettext_lazy("This link is not valid"),
+    "archive_expired": gettext_lazy("This download is over"),
+}
 
-    def get(self, status, default=None):
-        text = super().get(status)
-        return _(text) if text else default
 
-
-TITLES = _Titles(
-    {
-        400: "That request could not be read",
-        401: "Please sign in",
-        403: "This is not yours to open",
-        404: "Nothing here",
-        409: "That is not possible right now",
-        410: "This link is no longer good",
-        413: "Too large",
-        415: "This kind of file is not accepted",
-        429: "Too many requests",
-        503: "Not available for the moment",
-    }
-)
+def _title(refusal):
+    """The heading of a refusal's page, by code where one says more than the status."""
+    return TITLES.get(refusal.code) or TITLES.get(refusal.status) or _("That did not work")
 
 
 class RefusalMiddleware:

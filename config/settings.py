@@ -6,6 +6,7 @@ mail, limits, API, payments. A wrong value stops the start and is named.
 
 import ipaddress
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,6 +39,20 @@ def _count(name, default, *, least=0):
     return value
 
 
+def _switch(name, default):
+    text = env.str(name, default="").strip().lower()
+    if text not in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ImproperlyConfigured(f"{name} must be 1 or 0; it is {text!r}.")
+    return default if text == "" else text in ("1", "true", "yes", "on")
+
+
+def _rate(name, default):
+    text = env.str(name, default=default)
+    if not re.fullmatch(r"[1-9][0-9]*/[1-9]?[0-9]*[smhd]", text):
+        raise ImproperlyConfigured(f"{name} must be like 10/m or 5/h; it is {text!r}.")
+    return text
+
+
 def _is_loopback(host):
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -50,7 +65,7 @@ def _is_loopback(host):
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = _switch("DEBUG", False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).expanduser().resolve()
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = _count("PORT", 8000, least=1)
@@ -64,7 +79,7 @@ SITE_NAME = env.str("SITE_NAME", default="Portal")
 WEB_WORKERS = _count("WEB_WORKERS", 1, least=1)
 WEB_THREADS = _count("WEB_THREADS", 8, least=1)
 # Known passwords belong on a machine nobody else can reach.
-DEMO = env.bool("DEMO", default=SITE_IS_LOCAL)
+DEMO = _switch("DEMO", SITE_IS_LOCAL)
 if DEMO and not SITE_IS_LOCAL:
     raise ImproperlyConfigured("DEMO=1 makes accounts with well-known passwords: set DEMO=0 or serve on loopback only.")
 if not (SITE_IS_SECURE or SITE_IS_LOCAL or DEBUG):
@@ -135,7 +150,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "config.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -164,7 +179,7 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # A container image collects and hashes its static files once; a newcomer's machine serves them as they are.
-STATIC_COLLECTED = env.bool("STATIC_COLLECTED", default=False)
+STATIC_COLLECTED = _switch("STATIC_COLLECTED", False)
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")) if STATIC_COLLECTED else None
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -219,15 +234,17 @@ USE_TZ = True
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")}
 _database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
+if _database.get("ENGINE") == "django.db.backends.sqlite3":
     DATA_DIR.mkdir(parents=True, exist_ok=True)
+    # In memory, every thread of a test's server would share one connection.
+    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
     _database["OPTIONS"] = {
         "timeout": 20,
         # The write lock is taken at the start: two writers queue up instead of failing at the upgrade.
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
-elif _database["ENGINE"] == "django.db.backends.postgresql":
+elif _database.get("ENGINE") == "django.db.backends.postgresql":
     _database["CONN_MAX_AGE"] = _count("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
     _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
@@ -270,7 +287,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- Bytes ----------------------------------------------------------------------------------------
 
 STORAGE = _one_of("STORAGE", "local", ["local"])
-STORE_FSYNC = env.bool("STORE_FSYNC", default=True)
+STORE_FSYNC = _switch("STORE_FSYNC", True)
 # Behind nginx: the internal location that maps to DATA_DIR/store/objects/, such as /_store/.
 X_ACCEL_PREFIX = env.str("X_ACCEL_PREFIX", default="")
 PRESIGNED_URL_EXPIRY_SECONDS = _count("S3_PRESIGNED_URL_EXPIRY", 900, least=1)
@@ -311,7 +328,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-EXPOSE_VERIFICATION_LINK = env.bool("EXPOSE_VERIFICATION_LINK", default=DEBUG)
+EXPOSE_VERIFICATION_LINK = _switch("EXPOSE_VERIFICATION_LINK", DEBUG)
 if EXPOSE_VERIFICATION_LINK and not SITE_IS_LOCAL:
     raise ImproperlyConfigured("EXPOSE_VERIFICATION_LINK=1 lets anybody own any address: allowed on loopback only.")
 VERIFICATION_LINK_LIFETIME = timedelta(hours=24)
@@ -338,8 +355,8 @@ EMAIL_HOST = env.str("EMAIL_HOST", default="localhost")
 EMAIL_PORT = _count("EMAIL_PORT", 587, least=1)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
-EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=True)
-EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = _switch("EMAIL_USE_TLS", True)
+EMAIL_USE_SSL = _switch("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <portal@{_site.hostname}>")
 ANYMAIL = {
@@ -353,9 +370,9 @@ for _kind, _name in (("brevo", "BREVO_API_KEY"), ("sendgrid", "SENDGRID_API_KEY"
 
 # --- Limits ---------------------------------------------------------------------------------------
 
-RATELIMIT_ENABLE = env.bool("RATELIMIT_ENABLE", default=True)
+RATELIMIT_ENABLE = _switch("RATELIMIT_ENABLE", True)
 RATE_LIMITS = {
-    name: env.str(f"RATE_{name.upper()}", default=rate)
+    name: _rate(f"RATE_{name.upper()}", rate)
     for name, rate in {
         "initiate": "10/m",
         "download_url": "60/m",

@@ -45,4 +45,5 @@ def throttle(request, name, *, account=None):
         increment=True,
     )
     if usage and usage["should_limit"]:
-        raise Throttled(max(1, usage["time_left"]))
+        # The window's last second still counts to it.
+        raise Throttled(max(0, usage["time_left"]) + 1)

@@ -14,6 +14,7 @@ from config.access import get_allowed
 from config.errors import Invalid
 
 from . import file_types, filenames, quotas, tags
+from .folders import locked_folder
 from .models import File, Visibility
 from .storage import ObjectMissing, get_store
 
@@ -61,11 +62,10 @@ def delete(*, user, file_id):
     Raises Http404 when `user` may not see it, PermissionDenied when they may see it but not delete
     it. Its bytes go after the commit.
     """
-    file = get_allowed(
-        file_id,
-        visible=File.objects.visible_to(user),
-        allowed=File.objects.deletable_by(user).select_for_update(of=("self",)),
-    )
+    visible, deletable = File.objects.visible_to(user), File.objects.deletable_by(user)
+    file = get_allowed(file_id, visible=visible, allowed=deletable)
+    locked_folder(file.folder_id)
+    file = get_allowed(file_id, visible=visible, allowed=deletable.select_for_update(of=("self",)))
     pk = file.pk
     _remove(file, Action.DELETE, user=user)
     file.pk = pk
@@ -76,8 +76,9 @@ def remove_expired(*, limit=500):
     """Delete files whose time is over; many workers may run it at once. Returns how many went."""
     count = 0
     expired = File.objects.filter(expires_at__lte=timezone.now())
-    for pk in list(expired.order_by("expires_at").values_list("pk", flat=True)[:limit]):
+    for pk, folder_id in list(expired.order_by("expires_at").values_list("pk", "folder_id")[:limit]):
         with transaction.atomic():
+            locked_folder(folder_id)
             file = expired.select_for_update(skip_locked=True).filter(pk=pk).first()
             if file is not None:
                 _remove(file, Action.EXPIRED)

@@ -50,7 +50,7 @@ def _manageable(user, folder_id):
     return get_allowed(
         folder_id,
         visible=Folder.objects.visible_to(user),
-        allowed=Folder.objects.manageable_by(user).select_for_update(of=("self",)),
+        allowed=Folder.objects.manageable_by(user).select_for_update(of=("self",), no_key=True),
     )
 
 
@@ -161,20 +161,43 @@ def create_subfolder(*, user, folder_id, name, slug=None):
 
 
 @transaction.atomic
-def delete_subfolder(*, user, subfolder_id):
-    """Delete an empty subfolder. Raises Http404, PermissionDenied, Conflict (409)."""
+def rename_subfolder(*, user, subfolder_id, name):
+    """Give a subfolder another name; its slug, part of keys and addresses, stays.
+
+    Raises Http404, PermissionDenied.
+    """
     folders = Folder.objects
     subfolder = get_allowed(
         subfolder_id,
         visible=Subfolder.objects.filter(folder__in=folders.visible_to(user)),
         allowed=Subfolder.objects.filter(folder__in=folders.manageable_by(user)).select_for_update(of=("self",)),
     )
-    # The folder's lock is the one uploads and deletions of folders queue up behind.
-    folder = Folder.objects.select_for_update(of=("self",)).get(pk=subfolder.folder_id)
+    subfolder.name = name
+    subfolder.save(update_fields=["name"])
+    record(Action.FOLDER_CHANGED, user=user, target=subfolder, folder=subfolder.folder)
+    return subfolder
+
+
+@transaction.atomic
+def delete_subfolder(*, user, subfolder_id):
+    """Delete an empty subfolder. Raises Http404, PermissionDenied, Conflict (409)."""
+    folders = Folder.objects
+    subfolder = get_allowed(
+        subfolder_id,
+        visible=Subfolder.objects.filter(folder__in=folders.visible_to(user)),
+        allowed=Subfolder.objects.filter(folder__in=folders.manageable_by(user)),
+    )
+    # Uploads into it hold the folder's lock while they begin; whoever needs both rows takes this one first.
+    folder = locked_folder(subfolder.folder_id)
     if subfolder.files.exists() or subfolder.uploads.exists():
         raise Conflict(_("The subfolder is not empty."), code="not_empty")
     record(Action.FOLDER_DELETED, user=user, target=subfolder, folder=folder)
     subfolder.delete()
+
+
+def locked_folder(folder_id):
+    """The Folder's row, locked until the transaction ends. Locked before any row inside the folder."""
+    return Folder.objects.select_for_update(of=("self",), no_key=True).get(pk=folder_id)
 
 
 @transaction.atomic
@@ -213,7 +236,7 @@ def revoke(*, user, permission_id):
     permission = get_allowed(
         permission_id,
         visible=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)),
-        allowed=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)),
+        allowed=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)).select_for_update(of=("self",)),
     )
     record(Action.REVOKED, user=user, folder=permission.folder, target=permission, **_facts(permission))
     _tell(permission, "folder_revoked")

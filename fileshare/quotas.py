@@ -3,6 +3,7 @@ number of racing requests ever takes a folder over its quota."""
 
 from django.db.models import F
 from django.db.models.functions import Greatest
+from django.http import Http404
 from django.utils.translation import gettext as _
 
 from config.errors import Refused
@@ -19,9 +20,13 @@ class QuotaExceeded(Refused):
 
 
 def reserve(*, folder_id, size_bytes):
-    """Set `size_bytes` aside for an upload. Raises QuotaExceeded. Only the row changes."""
+    """Set `size_bytes` aside for an upload. Raises QuotaExceeded, or Http404 for a folder that is gone.
+
+    Only the row changes."""
     room = Folder.objects.filter(room_for(size_bytes), pk=folder_id)
     if not room.update(reserved_bytes=F("reserved_bytes") + size_bytes):
+        if not Folder.objects.filter(pk=folder_id).exists():
+            raise Http404
         raise QuotaExceeded
 
 
@@ -43,5 +48,5 @@ def free(*, folder_id, size_bytes):
 
 
 def _less(field, size_bytes):
-    # Never below zero: a count that drifted must not block a delete; the nightly recalculation mends it.
+    # Never below zero: a count that drifted must not block a delete;
     return Greatest(F(field) - size_bytes, 0)

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 # A request that claimed an upload and died is taken over after this long.
 CLAIM_LEASE = timedelta(minutes=15)
 # How long a second "complete" waits for the first one's answer, in seconds.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 10
 
 
 class TooLarge(Refused):
@@ -47,6 +47,13 @@ class TooLarge(Refused):
             "file_too_large",
             _("A file has at most %(most)d bytes.") % {"most": settings.MAX_UPLOAD_BYTES},
         )
+
+
+class UploadGone(Refused):
+    """404: never begun, or given up."""
+
+    def __init__(self):
+        super().__init__(404, "upload_gone", _("There is no such upload, or it was given up."))
 
 
 @dataclass
@@ -241,7 +248,7 @@ def assert_open(file_id):
         return
     if upload is not None and upload.status == UploadStatus.COMPLETING or exists(file_id, File.objects.all()):
         raise Conflict(_("This upload is complete; its bytes do not change any more."), code="upload_completed")
-    raise Refused(404, "upload_gone", _("There is no such upload, or it was given up."))
+    raise UploadGone
 
 
 def complete(*, user, file_id, upload_id=None, parts=None):
@@ -384,6 +391,10 @@ def _publish(upload, info, *, keep_on_fault=True):
             )
             _drop(upload)
         raise
+    except UploadGone:
+        # Given up while its content was looked at.
+        _remove_bytes(upload)
+        raise
     except OSError as error:
         _give_back(upload, keep_on_fault)
         raise StoreUnavailable from error
@@ -399,9 +410,7 @@ def _give_back(upload, keep):
 @transaction.atomic
 def _make_file(upload, info):
     if Upload.objects.select_for_update().filter(pk=upload.pk).first() is None:
-        # Given up while its content was looked at.
-        transaction.on_commit(partial(get_store().delete, upload.object_key))
-        raise Refused(404, "upload_gone", _("There is no such upload, or it was given up."))
+        raise UploadGone
     now = timezone.now()
     days = upload.folder.retention_days
     file = File.objects.create(

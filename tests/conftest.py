@@ -1,8 +1,12 @@
 """A cast everybody knows, the ways to ask the portal, and the servers of tests.servers."""
 
+import importlib
+from types import SimpleNamespace
+
 import pytest
-from django.conf import settings
+from django.apps import apps
 from django.core.cache import cache
+from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts import mail, tokens
@@ -14,13 +18,17 @@ from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant, s
 # Fixtures: pytest finds them by their name in this module.
 from tests.servers import browser_type_launch_args, s3_server  # noqa: F401
 
+SEEDS = ("accounts.migrations.0002_built_in_roles", "fileshare.migrations.0002_client_documents")
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings):
-    """SQLite in a file, as in life: the one in memory knows no waiting for a lock, so no threads either."""
-    database = settings.DATABASES["default"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
-        database.setdefault("TEST", {})["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+
+@pytest.fixture(autouse=True)
+def seeded(request):
+    """What the migrations put in: a test on real transactions has emptied every table behind it."""
+    marker = request.node.get_closest_marker("django_db")
+    if (marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
+        for name in SEEDS:
+            importlib.import_module(name).seed(apps, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture(autouse=True)

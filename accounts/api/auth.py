@@ -42,6 +42,9 @@ class Signup(PublicView):
 
 
 class VerifyEmail(PublicView):
+    # A mail scanner that asks for the headers of what it finds must not spend the token.
+    http_method_names = ["get", "options"]
+
     @extend_schema(parameters=[OpenApiParameter("token", OpenApiTypes.STR, required=True)], responses=MessageSerializer)
     def get(self, request):
         """Activate the account of a mailed token. 400 for a bad one, 410 for an expired or used one."""

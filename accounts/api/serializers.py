@@ -166,7 +166,7 @@ class ProfileInput(InputSerializer):
     email = serializers.EmailField(max_length=254, required=False)
 
 
-class AvatarInput(serializers.Serializer):
+class AvatarInput(InputSerializer):
     avatar = serializers.FileField(allow_empty_file=True)
 
 

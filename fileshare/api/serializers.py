@@ -8,6 +8,7 @@ from accounts.api.serializers import CompanySerializer
 from config.serializers import InputSerializer
 
 from ..models import File, Folder, FolderPermission, PermissionType, Subfolder, Tag, TypePolicy, Upload, Visibility
+from ..models.folders import MAX_RETENTION_DAYS
 
 MAX_FILES_AT_ONCE = 100
 # Names may be absurd (a megabyte, a path); filenames.clean makes them plain. Only what no name needs is refused.
@@ -276,7 +277,7 @@ class FolderInput(InputSerializer):
     description = serializers.CharField(max_length=2000, allow_blank=True, required=False)
     company_id = serializers.UUIDField(required=False, allow_null=True)
     quota_bytes = PlainIntegerField(min_value=0, max_value=INT64, required=False)
-    retention_days = PlainIntegerField(min_value=1, max_value=36_500, required=False, allow_null=True)
+    retention_days = PlainIntegerField(min_value=1, max_value=MAX_RETENTION_DAYS, required=False, allow_null=True)
     type_policy = serializers.ChoiceField(TypePolicy.choices, required=False)
 
 
@@ -296,7 +297,7 @@ class FileChangeInput(InputSerializer):
     filename = RawNameField(required=False)
 
 
-class FormUploadInput(serializers.Serializer):
+class FormUploadInput(InputSerializer):
     """A form with one file."""
 
     file = serializers.FileField(allow_empty_file=True, max_length=None)

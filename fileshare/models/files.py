@@ -76,8 +76,11 @@ class FileQuerySet(models.QuerySet):
         return self.kept().filter(_deletable(user))
 
     def publishable_by(self, user):
-        """Those whose visibility `user` may set: the files of their personal folder."""
-        return self.kept().filter(folder__owner=user) if user.is_active else self.none()
+        """Those whose visibility `user` may set: the files of their personal folder; a super any personal one."""
+        if not user.is_active:
+            return self.none()
+        personal = self.kept().filter(folder__owner__isnull=False)
+        return personal if user.is_superuser else personal.filter(folder__owner=user)
 
     def in_folder(self, folder, user):
         """Those of `folder`, a row with_rights of `user`, that `user` may know of.

@@ -3,6 +3,7 @@
 import uuid
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.urls import reverse
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Company, Role
 
 DOCUMENTS_SLUG = "documents"
+MAX_RETENTION_DAYS = 36_500
 
 
 class PermissionType(models.TextChoices):
@@ -121,8 +123,13 @@ class Folder(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="personal_folder"
     )
     type_policy = models.CharField(max_length=10, choices=TypePolicy.choices, default=TypePolicy.GENERAL)
-    retention_days = models.PositiveIntegerField(null=True, blank=True, default=settings.DEFAULT_RETENTION_DAYS)
-    quota_bytes = models.BigIntegerField(default=default_quota)
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=settings.DEFAULT_RETENTION_DAYS,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
+    )
+    quota_bytes = models.BigIntegerField(default=default_quota, validators=[MinValueValidator(0)])
     used_bytes = models.BigIntegerField(default=0, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
@@ -232,7 +239,7 @@ class FolderPermission(models.Model):
         ]
 
     def __str__(self):
-        return f"{self.permission_type} on {self.folder_id} for {self.user or self.role}"
+        return f"{self.get_permission_type_display()}: {self.user or self.role} on {self.folder}"
 
 
 def room_for(size_bytes):

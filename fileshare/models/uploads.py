@@ -38,8 +38,8 @@ class Upload(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="uploads")
-    subfolder = models.ForeignKey(Subfolder, on_delete=models.CASCADE, null=True, related_name="uploads")
+    folder = models.ForeignKey(Folder, on_delete=models.PROTECT, related_name="uploads")
+    subfolder = models.ForeignKey(Subfolder, on_delete=models.PROTECT, null=True, related_name="uploads")
     filename = models.CharField(max_length=255)
     size_bytes = models.BigIntegerField()
     content_type = models.CharField(max_length=127)

@@ -11,7 +11,7 @@ from .. import file_types, folders
 from ..forms import UploadForm
 from ..models import File, Folder
 
-PAGE = 100
+PAGE = 50
 MAX_CARDS = 200
 
 

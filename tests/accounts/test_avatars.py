@@ -15,32 +15,32 @@ pytestmark = pytest.mark.django_db
 SECRET = "taken at 1.29 S 36.82 E"
 
 
-def picture(format="PNG", size=(640, 480), mode="RGB", **options):
+def picture(kind="PNG", size=(640, 480), mode="RGB", **options):
     """The bytes of a picture, left half red, right half blue."""
     image = Image.new(mode, size, "blue")
     image.paste(Image.new(mode, (size[0] // 2, size[1]), "red"), (0, 0))
     out = io.BytesIO()
-    image.save(out, format, **options)
+    image.save(out, kind, **options)
     return out.getvalue()
 
 
-def with_metadata(format):
+def with_metadata(kind):
     """A picture that tells where it was taken, and lies on its side."""
-    if format == "PNG":
+    if kind == "PNG":
         facts = PngImagePlugin.PngInfo()
         facts.add_text("Comment", SECRET)
         return picture("PNG", pnginfo=facts)
     exif = Image.Exif()
     exif[0x010E] = SECRET
     exif[0x0112] = 6  # shown turned by a quarter to the right
-    return picture(format, exif=exif)
+    return picture(kind, exif=exif)
 
 
 def bomb(width=40_000, height=40_000):
     """A PNG of few bytes that claims 1.6 billion pixels."""
 
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"\0" * 1_000_000)
@@ -92,9 +92,9 @@ def test_png_jpeg_and_webp_become_a_square_of_256(content, send, stored):
     assert (image.format, image.size) == ("PNG", (256, 256))
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_no_metadata_survives(format, send, stored):
-    content = with_metadata(format)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_no_metadata_survives(kind, send, stored):
+    content = with_metadata(kind)
     assert SECRET.encode() in content
 
     assert send(content).status_code == 200
@@ -147,10 +147,10 @@ def test_anything_else_is_refused_by_its_own_code_and_nothing_is_stored(content,
 
 
 def test_a_broken_picture_never_is_a_fault(send):
-    """Bytes flipped at random in each format: stored or refused, never a 5xx."""
-    dice = random.Random(2)  # noqa: S311 (no secret)
-    for format in ("PNG", "JPEG", "WEBP"):
-        whole = with_metadata(format)
+    """Bytes flipped at random in each kind: stored or refused, never a 5xx."""
+    dice = random.Random(2)
+    for kind in ("PNG", "JPEG", "WEBP"):
+        whole = with_metadata(kind)
         for _turn in range(60):
             content = bytearray(whole)
             for _flip in range(dice.randint(1, 20)):

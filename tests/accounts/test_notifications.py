@@ -123,8 +123,8 @@ def test_the_page_says_each_notice_as_a_sentence_with_a_way_there(notices, forei
 
 @pytest.mark.parametrize("payload", [{}, {"folder": "100 %d"}, {"folder_slug": "../"}, {"filename": "%(x)s"}])
 def test_an_odd_payload_still_makes_a_sentence(payload, people, client):
-    for type in ("folder_granted", "upload_refused", "never_heard_of"):
-        notify(people["client"], type, **payload)
+    for kind in ("folder_granted", "upload_refused", "never_heard_of"):
+        notify(people["client"], kind, **payload)
     client.force_login(people["client"])
 
     assert client.get("/notifications").status_code == 200

@@ -80,10 +80,10 @@ def test_a_letter_is_queued_after_the_commit_only(people, monkeypatch, django_ca
     assert sent == [("accounts.tasks.send_mail", {"mail_id": str(letter.pk)})]
 
 
-def test_a_promise_taken_back_sends_nothing(people, mailoutbox, monkeypatch):
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+def test_a_promise_taken_back_sends_nothing(people, mailoutbox):
+    with transaction.atomic():
         mail.post("password_changed", to="client@example.org", user_id=str(people["client"].pk))
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
 
     assert mail.send_waiting() == 0
     assert mailoutbox == []

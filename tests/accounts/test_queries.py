@@ -1,6 +1,7 @@
 """Lists cost a fixed number of queries, however long they are."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -30,7 +31,7 @@ def more_of_everything(people, folder):
     boss = people["super"]
     for number in range(5):
         role = Role.objects.create(name=f"role-{folder.permissions.count()}-{number}")
-        role.permissions.set(Role.permissions.rel.model.objects.filter(content_type__app_label="accounts")[:4])
+        role.permissions.set(Permission.objects.filter(content_type__app_label="accounts")[:4])
         user = UserFactory(company=CompanyFactory(), roles=["client", "ops", role.name])
         grant(folder, "download", user=user)
         notify(boss, "folder_granted", folder="x", folder_slug="x")

@@ -12,7 +12,7 @@ from accounts.models import OutgoingMail, RefreshToken, User
 from config.errors import Refused
 from tests.factories import PASSWORD, UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def at_once(*calls):

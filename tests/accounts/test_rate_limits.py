@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 from accounts.models import OutgoingMail, User
 from tests.factories import PASSWORD
 
+WRONG = "wrong"
 pytestmark = pytest.mark.django_db
 START = timezone.now().replace(second=1, microsecond=0)
 
@@ -20,11 +21,11 @@ def limits_on(settings):
         yield clock
 
 
-def log_in(email="client@example.org", password="wrong", address="192.0.2.1"):
+def log_in(email="client@example.org", password=WRONG, address="192.0.2.1"):
     return APIClient(REMOTE_ADDR=address).post("/api/auth/login", {"email": email, "password": password})
 
 
-def log_in_by_page(email="client@example.org", password="wrong", address="192.0.2.1"):
+def log_in_by_page(email="client@example.org", password=WRONG, address="192.0.2.1"):
     return Client(REMOTE_ADDR=address).post("/login", {"email": email, "password": password})
 
 

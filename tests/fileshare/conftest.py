@@ -1,16 +1,10 @@
 """What tests of folders and files share; see tests/conftest.py for the cast."""
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.test import Client
 
 from fileshare.models import PermissionType
 from tests.factories import FolderFactory, grant
-
-if connection.vendor == "sqlite":
-    # Threads that share an in-memory database are refused at once ("table is locked"); on a file they queue up.
-    connection.settings_dict["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
 
 
 @pytest.fixture(autouse=True)

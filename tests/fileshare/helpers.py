@@ -9,7 +9,7 @@ from django.db import connections
 from django.test import Client
 
 # Threads see only what is committed; the rows of the migrations come back after each such test.
-REAL_TRANSACTIONS = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+REAL_TRANSACTIONS = pytest.mark.django_db(transaction=True)
 
 
 def at_once(count, act):

@@ -243,7 +243,7 @@ SAMPLES = {
 
 @pytest.mark.parametrize("filename", SAMPLES)
 def test_no_damage_does_more_than_get_a_file_refused(filename):
-    chosen = random.Random(6)  # noqa: S311
+    chosen = random.Random(6)
     for _number in range(200):
         data = bytearray(SAMPLES[filename])
         for _change in range(chosen.randint(1, 4)):

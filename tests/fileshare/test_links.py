@@ -226,7 +226,6 @@ def test_head_spends_nothing(people, notes, reader, body):
         ({"Range": "bytes=0-0"}, 410, 0, 0),
         ({"Range": "bytes=-20006"}, 410, 0, 0),
         ({"Range": "bytes=-9999999"}, 410, 0, 0),
-        ({"Range": "bytes=9999999-"}, 410, 0, 0),
         ({"Range": "bytes=5-9,20-29"}, 410, 0, 0),
         ({"Range": "items=5-"}, 410, 0, 0),
         ({"Range": "bytes=9-5"}, 410, 0, 0),
@@ -249,6 +248,18 @@ def test_a_cut_download_goes_on_and_never_begins_anew(asked, status, start, end,
         assert content(answer) == body[start:end]
     else:
         assert answer.json()["code"] == "link_used"
+    assert File.objects.get().download_count == 1
+
+
+def test_a_range_behind_the_end_gives_nothing_and_spends_nothing(people, notes, reader, body):
+    link = link_of(people, notes, one_time=True)
+    beyond = {"Range": "bytes=9999999-", **JSON}
+
+    before = reader.get(link, headers=beyond)
+    assert content(reader.get(link)) == body
+    after = reader.get(link, headers=beyond)
+
+    assert [(answer.status_code, content(answer)) for answer in (before, after)] == [(416, b"")] * 2
     assert File.objects.get().download_count == 1
 
 

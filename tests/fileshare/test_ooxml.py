@@ -40,7 +40,7 @@ def _entries():
 
 def _large_document():
     content = documents.parts_of(documents.docx())["word/document.xml"]
-    noise = random.Random(1).randbytes(3 * MIB).hex().encode()  # noqa: S311
+    noise = random.Random(1).randbytes(3 * MIB).hex().encode()
     return content.replace(b"Figures of the year", noise)
 
 
@@ -327,7 +327,7 @@ def test_every_code_of_the_module_has_been_seen():
 
 
 def test_only_the_telling_parts_of_a_large_package_are_fetched():
-    media = random.Random(3).randbytes(8 * MIB)  # noqa: S311
+    media = random.Random(3).randbytes(8 * MIB)
     parts = documents.parts_of(documents.docx())
     data = documents.zipped(
         [("[Content_Types].xml", parts.pop("[Content_Types].xml")), ("word/media/a.png", media), *parts.items()]
@@ -341,7 +341,7 @@ def test_only_the_telling_parts_of_a_large_package_are_fetched():
 
 
 def test_many_xml_parts_are_looked_at_only_as_far_as_the_budget_goes():
-    noise = random.Random(4).randbytes(40 * KIB).hex().encode()  # noqa: S311
+    noise = random.Random(4).randbytes(40 * KIB).hex().encode()
     data = documents.docx_with(parts={f"customXml/item{n}.xml": b"<a>%d%s</a>" % (n, noise) for n in range(150)})
     source = documents.CountingSource(data)
 
@@ -374,7 +374,7 @@ def test_a_fault_of_the_store_is_not_taken_for_a_bad_file():
     "make", [documents.docx, lambda: documents.raw_zip(_entries(), zip64=True)], ids=["zip", "zip64"]
 )
 def test_no_damage_does_more_than_get_a_file_refused(make):
-    good, chosen = make(), random.Random(5)  # noqa: S311
+    good, chosen = make(), random.Random(5)
     for _number in range(300):
         data = bytearray(good)
         for _change in range(chosen.randint(1, 4)):

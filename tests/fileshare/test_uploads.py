@@ -1,6 +1,7 @@
 """Direct uploads: promised, sent, completed, resumed, given up."""
 
 import datetime as dt
+import json
 import uuid
 
 import pytest
@@ -584,7 +585,7 @@ def test_a_size_beyond_the_limit(api, company_folder, settings):
 def test_a_malformed_promise_is_refused_and_reserves_nothing(facts, api, company_folder):
     good = {"folder_id": str(company_folder.pk), "filename": "a.txt", "size_bytes": 10}
 
-    answer = api.post(INITIATE, {**good, **facts} if facts else {})
+    answer = api.post(INITIATE, json.dumps({**good, **facts} if facts else {}), content_type="application/json")
 
     assert answer.status_code == (404 if NOBODYS in facts.values() and "uploaded_by" not in facts else 400)
     assert set(answer.json()) <= {"detail", "code", "errors"}
@@ -609,7 +610,9 @@ def test_a_body_too_large_to_read(api):
 
 
 @pytest.mark.parametrize("call", ["complete", "abort"])
-@pytest.mark.parametrize("facts", [{}, {"file_id": None}, {"file_id": "no id"}, {"file_id": 7}, {"file_id": NOBODYS}])
+@pytest.mark.parametrize(
+    "facts", [{}, {"file_id": None}, {"file_id": "no id"}, {"file_id": 7}, {"file_id": []}, {"file_id": NOBODYS}]
+)
 def test_an_upload_that_is_not_there(call, facts, api):
     answer = api.post(f"/api/fileshare/upload/{call}", facts)
 

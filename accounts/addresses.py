@@ -1,0 +1,34 @@
+"""E-mail addresses and names, as the portal keeps them."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+
+from config.errors import Invalid
+
+MAX_EMAIL_LENGTH = 254
+
+
+def clean_email(text, *, field="email"):
+    """`text` trimmed and in lower case: one mailbox, one account. Raises Invalid (400) for what no mail would reach."""
+    email = text.strip().lower()
+    try:
+        # Some letters grow when they become small, so the length counts afterwards.
+        if len(email) > MAX_EMAIL_LENGTH:
+            raise ValueError
+        validate_email(email)
+        email.rpartition("@")[2].encode("idna")
+    except (ValidationError, ValueError):
+        raise Invalid(field, _("Enter a valid e-mail address.")) from None
+    return email
+
+
+def clean_name(text, *, field="name"):
+    """A person's name on one line. Raises Invalid (400) for control characters, and for an address of the web:
+    names appear in mail to others, and must not carry anybody's message there."""
+    name = " ".join(text.split())
+    if not name or not name.isprintable():
+        raise Invalid(field, _("A name is one line of visible characters."))
+    if "://" in name or "www." in name.lower():
+        raise Invalid(field, _("A name holds no web address."))
+    return name

@@ -1,0 +1,162 @@
+"""Reading the log: super only, filtered, in pages."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from audit.log import record
+from audit.models import FILE_ACTIONS, Action, Event
+
+pytestmark = pytest.mark.django_db
+ALL, FILES = "/api/admin/logs", "/api/fileshare/audit-logs"
+BOTH = pytest.mark.parametrize("path", [ALL, FILES])
+
+
+@pytest.fixture
+def boss(api_as):
+    return api_as("super")
+
+
+@pytest.fixture
+def downloads(people, company_folder):
+    """One a day from 1 to 5 March 2026 at noon UTC, by colleague and uploader in turn; oldest first."""
+    rows = []
+    for day in range(1, 6):
+        user = people[("colleague", "uploader")[day % 2]]
+        row = record(Action.DOWNLOAD, user=user, folder=company_folder if day < 5 else None, size_bytes=day)
+        Event.objects.filter(pk=row.pk).update(created_at=datetime(2026, 3, day, 12, tzinfo=UTC))
+        rows.append(row)
+    return rows
+
+
+def days(boss, path=ALL, **filters):
+    """The days of the rows found, in the order they came."""
+    response = boss.get(path, filters)
+    assert response.status_code == 200, response.json()
+    return [row["size_bytes"] for row in response.json()["results"]]
+
+
+@BOTH
+def test_newest_first_with_all_that_is_known(path, boss, downloads, people):
+    body = boss.get(path).json()
+
+    assert [row["size_bytes"] for row in body["results"]] == [5, 4, 3, 2, 1]
+    assert set(body["results"][0]) == {
+        *("id", "action", "user_email", "target_type", "target_id", "target_name", "folder_slug", "size_bytes"),
+        *("detail", "ip_address", "user_agent", "request_id", "created_at"),
+    }
+    assert body["results"][0]["user_email"] == "uploader@example.org"
+
+
+@BOTH
+@pytest.mark.parametrize("who", ["client", "colleague", "ops", "uploader"])
+def test_only_a_super_reads_it(path, who, api_as, downloads):
+    response = api_as(who).get(path)
+
+    assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+
+
+def test_the_one_shows_every_action_the_other_those_about_files(boss, people):
+    for action in Action:
+        record(action)
+
+    def actions(path):
+        return {row["action"] for row in boss.get(path, {"limit": 500}).json()["results"]}
+
+    assert actions(ALL) == set(Action)
+    assert actions(FILES) == set(FILE_ACTIONS)
+    assert Action.LOGIN not in actions(FILES)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"user_email": "colleague@example.org"}, [4, 2]),
+        ({"user_email": " COLLEAGUE@Example.org "}, [4, 2]),
+        ({"user_email": "colleague"}, []),
+        ({"action": "download"}, [5, 4, 3, 2, 1]),
+        ({"action": "upload"}, []),
+        ({"folder_slug": "baobab-files"}, [4, 3, 2, 1]),
+        ({"folder_slug": "nowhere"}, []),
+        ({"start_date": "2026-03-04"}, [5, 4]),
+        ({"end_date": "2026-03-02"}, [2, 1]),
+        ({"start_date": "2026-03-02", "end_date": "2026-03-03"}, [3, 2]),
+        ({"start_date": "2026-03-03T12:00:00Z"}, [5, 4, 3]),
+        ({"end_date": "2026-03-03T12:00:00Z"}, [2, 1]),
+        ({"end_date": "2026-03-03T15:00:01+03:00"}, [3, 2, 1]),
+        ({"end_date": "2026-03-03T12:00:00"}, [2, 1]),
+        ({"start_date": "2026-03-05", "end_date": "2026-03-01"}, []),
+        ({"user_email": "colleague@example.org", "folder_slug": "baobab-files", "start_date": "2026-03-03"}, [4]),
+        ({"user_email": "", "action": "", "start_date": "", "end_date": ""}, [5, 4, 3, 2, 1]),
+        ({"start_date": "0001-01-01", "end_date": "9999-12-30"}, [5, 4, 3, 2, 1]),
+        ({"user_email": "' OR 1=1 --"}, []),
+    ],
+    ids=str,
+)
+def test_filters_narrow_and_the_end_day_is_included(path, filters, found, boss, downloads):
+    assert days(boss, path, **filters) == found
+
+
+def test_a_plus_that_became_a_space_is_forgiven(boss, downloads):
+    response = boss.get(f"{ALL}?end_date=2026-03-03T15:00:01+03:00")
+
+    assert [row["size_bytes"] for row in response.json()["results"]] == [3, 2, 1]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("start_date", "yesterday"),
+        ("start_date", "2026-02-30"),
+        ("start_date", "2026-13-01"),
+        ("start_date", "2026-03-01T25:00:00Z"),
+        ("start_date", "0001-01-01T00:00:00+14:00"),
+        ("end_date", "9999-12-31T23:59:59-14:00"),
+        ("end_date", "9999-12-31"),
+        ("end_date", "1"),
+        ("end_date", "2026-03-01\x00"),
+        ("end_date", "x" * 10_000),
+        ("action", "fly"),
+        ("action", "DOWNLOAD"),
+        ("user_email", "\x00"),
+        ("user_email", "x" * 255),
+        ("folder_slug", "x" * 101),
+        ("limit", "0"),
+        ("limit", "501"),
+        ("limit", "-1"),
+        ("limit", "1.5"),
+        ("limit", "ten"),
+        ("limit", "٣"),
+        ("offset", "-1"),
+        ("offset", "1000001"),
+        ("offset", "9" * 30),
+        ("offset", "x"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_named(path, field, value, boss, downloads):
+    response = boss.get(path, {field: value})
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
+    assert list(response.json()["errors"]) == [field]
+
+
+def test_pages_by_limit_and_offset_keep_the_filters(boss, downloads):
+    url, seen = f"{ALL}?limit=2&action=download", []
+    while url:
+        body = boss.get(url).json()
+        seen.append([row["size_bytes"] for row in body["results"]])
+        last, url = body, body["next"]
+    assert seen == [[5, 4], [3, 2], [1]]
+    assert "action=download" in last["previous"]
+    assert [row["size_bytes"] for row in boss.get(last["previous"]).json()["results"]] == [3, 2]
+    assert days(boss, limit=2, offset=1) == [4, 3]
+    assert days(boss, offset=1_000_000) == []
+
+
+def test_a_hundred_rows_unless_told_and_at_most_five_hundred(boss, people):
+    Event.objects.bulk_create([Event(action=Action.LOGIN) for _row in range(501)])
+
+    assert len(boss.get(ALL).json()["results"]) == 100
+    assert len(boss.get(ALL, {"limit": 500}).json()["results"]) == 500

@@ -1,0 +1,68 @@
+"""A portal that a browser can visit, and visitors whose every error counts."""
+
+import pytest
+from django.conf import settings as project
+from django.test import Client
+from playwright.sync_api import expect
+
+from tests.browser.watch import Watch
+
+# A busy machine may take its time; nothing here is about speed.
+expect.set_options(timeout=30_000)
+
+
+@pytest.fixture(autouse=True)
+def portal(transactional_db, seeded, settings, live_server, tmp_path):
+    """The address of a portal that writes its letters to `tmp_path`/mail."""
+    settings.SITE_URL = live_server.url
+    settings.EMAIL_BACKEND_KIND = "file"
+    settings.EMAIL_BACKEND = "config.mail_backends.OneFileEachBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
+    return live_server.url
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args):
+    """Text, times and motion the same on every machine."""
+    return {**browser_context_args, "locale": "en-GB", "timezone_id": "UTC", "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def context_args(browser_context_args, portal):
+    """Options of every visitor's browser; paths are enough for an address."""
+    return {**browser_context_args, "base_url": portal}
+
+
+@pytest.fixture(autouse=True)
+def watch():
+    """Fails the test for every console error, policy violation and failed request that it did not expect."""
+    watch = Watch()
+    yield watch
+    watch.check()
+
+
+@pytest.fixture
+def visit(browser, context_args, watch, portal):
+    """visit() is a page of a newcomer's browser, visit(user) of one who is signed in; options as for a context."""
+    contexts = []
+
+    def page_of(user=None, **options):
+        context = browser.new_context(**{**context_args, **options})
+        contexts.append(context)
+        watch.over(context)
+        if user is not None:
+            client = Client()
+            client.force_login(user)
+            name = project.SESSION_COOKIE_NAME
+            context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": portal}])
+        return context.new_page()
+
+    yield page_of
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(visit):
+    """A newcomer's page."""
+    return visit()

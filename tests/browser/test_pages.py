@@ -1,0 +1,94 @@
+"""Every page: without an error in the console, without an accessibility violation, without sideways scrolling."""
+
+import uuid
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from accounts.notifications import notify
+from tests.factories import SubfolderFactory, store_file
+from tests.fakes import documents
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+LOOKS = [(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")]
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def look(request):
+    """Width in pixels and colour scheme of the browser, as options of `visit`."""
+    width, scheme = request.param
+    return {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+
+
+def assert_good(page, path):
+    """Open `path` and look at it; returns nothing, fails with what is wrong."""
+    page.goto(path)
+    page.locator("html").evaluate("() => document.fonts.ready")
+    results = Axe().run(page)
+    assert results.violations_count == 0, f"{path}: {results.generate_report()}"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+
+
+def test_pages_of_a_stranger(visit, look, watch):
+    page = visit(**look)
+    for path in ("/", "/signup", "/login", "/login?next=/files/", "/forgot-password"):
+        assert_good(page, path)
+    watch.expect("400 GET .*/verify-email")
+    watch.expect("400 GET .*/reset-password")
+    watch.expect("404 GET .*/nothing")
+    for path in ("/verify-email?token=x", "/reset-password?token=x", "/nothing"):
+        assert_good(page, path)
+
+
+def test_pages_of_somebody_signed_in(visit, look, people, company_folder, report, watch):
+    super_ = people["super"]
+    place = SubfolderFactory(folder=company_folder, name="Contracts", slug="contracts")
+    long_name = f"{'A rather long name of a document ' * 4}.docx"
+    store_file(user=super_, folder=company_folder, subfolder=place, filename=long_name)
+    store_file(user=super_, folder=company_folder, filename="report.docx")
+    store_file(user=super_, folder=company_folder, filename="figures.png", content=documents.png())
+    notify(super_, "folder_granted", folder=company_folder.name, folder_slug=company_folder.slug)
+
+    page = visit(super_, **look)
+    folder = company_folder.get_absolute_url()
+    paths = ["/", "/fileshare/", folder, f"{folder}contracts/", "/files/", report.get_absolute_url()]
+    for path in [*paths, "/notifications", "/profile"]:
+        assert_good(page, path)
+    watch.expect("404 GET .*/files/")
+    assert_good(page, f"/files/{uuid.uuid4()}/")
+
+    page.goto(report.get_absolute_url())
+    page.get_by_role("button", name="Delete this version").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert Axe().run(page).violations_count == 0
+
+
+def test_an_empty_portal_looks_finished(visit, look, people):
+    page = visit(people["client"], **look)
+    for path in ("/", "/fileshare/", "/fileshare/documents/", "/files/", "/notifications"):
+        assert_good(page, path)
+
+
+def test_the_api_page_and_the_administration_run_from_this_portal_alone(visit, people, company_folder):
+    page = visit(people["super"])
+    page.goto("/api/docs")
+    expect(page.locator(".opblock").filter(has_text="/api/auth/login").first).to_be_visible()
+    page.goto("/admin/fileshare/folder/")
+    page.get_by_role("link", name=company_folder.name).first.click()
+    expect(page.get_by_role("heading", name="Folder permissions")).to_be_visible()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+
+
+def test_the_chosen_theme_stays(visit):
+    page = visit(color_scheme="light")
+    page.goto("/")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Dark theme").click()
+    expect(page.get_by_role("button", name="Dark theme")).to_have_attribute("aria-pressed", "true")
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.goto("/login")
+    assert page.evaluate(ground) == dark
