@@ -128,7 +128,7 @@ def test_rights_on_a_personal_file_and_when_it_is_public(cast, people):
 
     assert those_who(cast, File.objects.downloadable_by, file) == {"client", "super"}
     assert those_who(cast, File.objects.deletable_by, file) == {"client", "super"}
-    assert those_who(cast, File.objects.publishable_by, file) == {"client"}
+    assert those_who(cast, File.objects.publishable_by, file) == {"client", "super"}
 
     File.objects.filter(pk=file.pk).update(visibility=Visibility.PUBLIC)
 
