@@ -1,0 +1,108 @@
+"""Folders in the Django admin: the same operations, the same rules, the same log."""
+
+import pytest
+
+from audit.models import Action, Event
+from fileshare import uploads
+from fileshare.models import Folder, FolderPermission, PermissionType, Subfolder, Upload
+from tests.factories import FolderFactory, SubfolderFactory, grant
+
+pytestmark = pytest.mark.django_db
+
+
+def form(folder=None, *, subfolders=(), permissions=(), **changes):
+    """The admin's form for a folder, with its inline rows as dicts."""
+    facts = {
+        "name": folder.name if folder else "New",
+        "slug": folder.slug if folder else "new",
+        "description": "",
+        "company": "",
+        "type_policy": "general",
+        "retention_days": "30",
+        "quota_bytes": str(folder.quota_bytes) if folder else "1000000",
+        # The page keeps what it first showed of a field whose default is worked out.
+        "initial-quota_bytes": str(folder.quota_bytes) if folder else "",
+        **changes,
+    }
+    for prefix, rows in (("subfolders", subfolders), ("permissions", permissions)):
+        facts[f"{prefix}-TOTAL_FORMS"] = len(rows)
+        facts[f"{prefix}-INITIAL_FORMS"] = sum("id" in row for row in rows)
+        for number, row in enumerate(rows):
+            facts |= {f"{prefix}-{number}-{name}": value for name, value in row.items()}
+            if folder:
+                facts[f"{prefix}-{number}-folder"] = str(folder.pk)
+    return facts
+
+
+@pytest.fixture
+def admin(client, people):
+    client.force_login(people["super"])
+    return client
+
+
+def test_a_folder_is_made_with_its_subfolders_and_grants_and_it_is_recorded(admin, people):
+    permissions = [{"user": str(people["client"].pk), "role": "", "permission_type": "download"}]
+
+    response = admin.post(
+        "/admin/fileshare/folder/add/",
+        form(subfolders=[{"name": "Reports", "slug": "reports"}], permissions=permissions),
+    )
+
+    assert response.status_code == 302
+    folder = Folder.objects.get(slug="new")
+    assert folder.subfolders.get().slug == "reports"
+    permission = folder.permissions.get()
+    assert (permission.user, permission.granted_by) == (people["client"], people["super"])
+    recorded = set(Event.objects.filter(actor=people["super"]).values_list("action", flat=True))
+    assert {Action.FOLDER_CREATED, Action.GRANTED} <= recorded
+    assert people["client"].notifications.get().type == "folder_granted"
+
+
+def test_a_change_touches_only_what_changed(admin):
+    folder = FolderFactory()
+    Folder.objects.filter(pk=folder.pk).update(used_bytes=70, reserved_bytes=30)
+
+    admin.post(f"/admin/fileshare/folder/{folder.pk}/change/", form(folder, name="Renamed"))
+
+    folder.refresh_from_db()
+    assert (folder.name, folder.used_bytes, folder.reserved_bytes) == ("Renamed", 70, 30)
+    assert Event.objects.get(action=Action.FOLDER_CHANGED).detail["after"] == {"name": "Renamed"}
+
+
+@pytest.mark.parametrize("changes", [{"retention_days": "99999999"}, {"retention_days": "0"}, {"quota_bytes": "-5"}])
+def test_numbers_beyond_reason_are_said_beside_their_field(admin, changes):
+    folder = FolderFactory()
+
+    response = admin.post(f"/admin/fileshare/folder/{folder.pk}/change/", form(folder, **changes))
+
+    assert response.status_code == 200
+    assert response.context["adminform"].form.errors.keys() == changes.keys()
+
+
+def test_a_grant_is_taken_back(admin, people):
+    folder = FolderFactory()
+    permission = grant(folder, PermissionType.DOWNLOAD, user=people["client"])
+    row = {"id": str(permission.pk), "DELETE": "on"}
+
+    admin.post(f"/admin/fileshare/folder/{folder.pk}/change/", form(folder, permissions=[row]))
+
+    assert not FolderPermission.objects.filter(pk=permission.pk).exists()
+    assert Event.objects.filter(action=Action.REVOKED).exists()
+
+
+def test_a_subfolder_with_an_upload_on_its_way_stays(admin, people):
+    subfolder = SubfolderFactory()
+    folder = subfolder.folder
+    uploads.initiate(
+        user=people["super"],
+        place=uploads.Place(folder, subfolder),
+        filename="a.txt",
+        size_bytes=10,
+        content_type="text/plain",
+    )
+    row = {"id": str(subfolder.pk), "name": subfolder.name, "slug": subfolder.slug, "DELETE": "on"}
+
+    admin.post(f"/admin/fileshare/folder/{folder.pk}/change/", form(folder, subfolders=[row]))
+
+    assert Subfolder.objects.filter(pk=subfolder.pk).exists()
+    assert Upload.objects.filter(subfolder=subfolder).exists()
