@@ -23,11 +23,12 @@ class Bulk(APIView):
         """
         throttle(request, "download_url")
         stream = archives.make(user=request.user, **read(serializers.BulkInput, request))
-        return send_archive(request, stream, ranged=False)
+        return send_archive(request, stream, headers={})
 
 
 class BulkAgain(APIView):
     @extend_schema(responses={**ZIP, (206, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request, archive_id):
         """The caller's archive of the last ten minutes, ranges served."""
-        return send_archive(request, archives.again(user=request.user, archive_id=archive_id))
+        stream = archives.again(user=request.user, archive_id=archive_id)
+        return send_archive(request, stream, headers=request.headers)

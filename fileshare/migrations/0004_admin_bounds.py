@@ -2,35 +2,49 @@
 
 import django.core.validators
 import django.db.models.deletion
-import fileshare.models.folders
 from django.db import migrations, models
+
+import fileshare.models.folders
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fileshare', '0003_archive'),
+        ("fileshare", "0003_archive"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='folder',
-            name='quota_bytes',
-            field=models.BigIntegerField(default=fileshare.models.folders.default_quota, validators=[django.core.validators.MinValueValidator(0)]),
+            model_name="folder",
+            name="quota_bytes",
+            field=models.BigIntegerField(
+                default=fileshare.models.folders.default_quota, validators=[django.core.validators.MinValueValidator(0)]
+            ),
         ),
         migrations.AlterField(
-            model_name='folder',
-            name='retention_days',
-            field=models.PositiveIntegerField(blank=True, default=30, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)]),
+            model_name="folder",
+            name="retention_days",
+            field=models.PositiveIntegerField(
+                blank=True,
+                default=30,
+                null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(36500),
+                ],
+            ),
         ),
         migrations.AlterField(
-            model_name='upload',
-            name='folder',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='uploads', to='fileshare.folder'),
+            model_name="upload",
+            name="folder",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="uploads", to="fileshare.folder"
+            ),
         ),
         migrations.AlterField(
-            model_name='upload',
-            name='subfolder',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='uploads', to='fileshare.subfolder'),
+            model_name="upload",
+            name="subfolder",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="uploads", to="fileshare.subfolder"
+            ),
         ),
     ]

@@ -41,22 +41,33 @@ def _answer(request, key):
     info = store.head(key)
     if info is None:
         raise ObjectMissing(key)
-    etag, modified = ranges.validators(info)
-    status, start, end = ranges.select(request.headers, info)
+    return answer_range(
+        request,
+        info,
+        lambda start, end: ObjectResponse(_RangeReader(store.open(key), start, end)),
+        headers=request.headers,
+    )
+
+
+def answer_range(request, info, body, *, headers, own=False):
+    """The answer with the bytes that `headers` ask of a representation: 200, 206, 304 or 416, or a HEAD's.
+
+    `info` is an ObjectInfo, `body(start, end)` makes the response that holds those bytes; `own` when no
+    nginx sends in our stead.
+    """
+    status, start, end = ranges.select(headers, info, own=own)
     if status in (304, 416):
         response = HttpResponse(status=status)
-    elif request.method == "HEAD":
-        response = HttpResponse(status=status, headers={"Content-Length": str(end - start)})
     else:
-        response = ObjectResponse(_RangeReader(store.open(key), start, end), status=status)
+        response = HttpResponse() if request.method == "HEAD" else body(start, end)
+        response.status_code = status
         response["Content-Length"] = str(end - start)
     if status == 206:
         response["Content-Range"] = f"bytes {start}-{end - 1}/{info.size_bytes}"
     elif status == 416:
         response["Content-Range"] = f"bytes */{info.size_bytes}"
     response["Accept-Ranges"] = "bytes"
-    response["ETag"] = etag
-    response["Last-Modified"] = modified
+    response["ETag"], response["Last-Modified"] = ranges.validators(info, own=own)
     return response
 
 
