@@ -17,6 +17,9 @@ from fileshare.views.sending import send_object
 KEY = "files/reports/1/report.pdf"
 BODY = shake_256(b"body").digest(50_000)
 
+# Closing a response tells Django that the request is over, and it looks after its connections then.
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(autouse=True)
 def stored(settings, tmp_path):
