@@ -4,11 +4,14 @@ import logging
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.files.storage import storages
 from django.db import DatabaseError, connection
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
+
+from .errors import Refused
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +26,23 @@ def healthz(request):
 @never_cache
 @require_safe
 def readyz(request):
-    """200 when database, cache and store answer, else 503; each with its verdict."""
+    """Database, cache and store, each with its verdict: 503 without a database, else 200, "degraded" without another.
+
+    A portal whose store is down still signs people in and shows their lists, so a balancer that asks
+    here goes on sending them; whoever watches reads the verdicts.
+    """
     verdicts = {"database": _works(_database), "cache": _works(_cache), "store": _works(_store)}
-    ready = all(verdict == "ok" for verdict in verdicts.values())
-    return JsonResponse({"status": "ok" if ready else "unavailable", **verdicts}, status=200 if ready else 503)
+    if verdicts["database"] != "ok":
+        status = "unavailable"
+    else:
+        status = "ok" if set(verdicts.values()) == {"ok"} else "degraded"
+    return JsonResponse({"status": status, **verdicts}, status=503 if status == "unavailable" else 200)
 
 
 def _works(check):
     try:
         check()
-    except (DatabaseError, OSError, RedisError) as error:
+    except (DatabaseError, OSError, RedisError, Refused) as error:
         logger.warning("Not ready: %s", type(error).__name__)
         return "unavailable"
     return "ok"
@@ -48,5 +58,7 @@ def _cache():
 
 
 def _store():
-    if settings.STORAGE == "local":
+    if settings.STORAGE == "s3":
+        storages["default"].ping()
+    else:
         settings.DATA_DIR.stat()

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from celery.schedules import crontab
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
@@ -184,10 +185,7 @@ STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")) if S
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(DATA_DIR / "media"), "base_url": "/media/"},
-    },
+    # "default" depends on where the bytes are, below.
     "staticfiles": {
         "BACKEND": (
             "config.static.ManifestStorage"
@@ -280,13 +278,23 @@ CELERY_BEAT_SCHEDULE = {
     "send waiting mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": timedelta(seconds=20)},
     "forget old tokens and links": {"task": "accounts.tasks.forget_expired", "schedule": timedelta(hours=1)},
     "remove abandoned uploads": {"task": "fileshare.tasks.remove_abandoned_uploads", "schedule": timedelta(minutes=5)},
+    "complete received uploads": {
+        "task": "fileshare.tasks.complete_received_uploads",
+        "schedule": timedelta(minutes=10),
+    },
+    "recalculate quotas": {"task": "fileshare.tasks.recalculate_quotas", "schedule": crontab(hour=2, minute=30)},
+    "reconcile store and rows": {"task": "fileshare.tasks.reconcile_store", "schedule": crontab(hour=3, minute=30)},
     "remove expired files": {"task": "fileshare.tasks.remove_expired_files", "schedule": timedelta(minutes=10)},
     "complete checksums": {"task": "fileshare.tasks.complete_checksums", "schedule": timedelta(minutes=2)},
 }
 
 # --- Bytes ----------------------------------------------------------------------------------------
 
-STORAGE = _one_of("STORAGE", "local", ["local"])
+STORAGE = _one_of("STORAGE", "local", ["local", "s3"])
+STORAGES["default"] = {
+    "BACKEND": "django.core.files.storage.FileSystemStorage",
+    "OPTIONS": {"location": str(DATA_DIR / "media"), "base_url": "/media/"},
+}
 STORE_FSYNC = _switch("STORE_FSYNC", True)
 # Behind nginx: the internal location that maps to DATA_DIR/store/objects/, such as /_store/.
 X_ACCEL_PREFIX = env.str("X_ACCEL_PREFIX", default="")
@@ -299,11 +307,79 @@ MAX_UPLOAD_BYTES = _count("MAX_UPLOAD_BYTES", 5 * 1024 * GIB, least=1)
 MAX_FORM_UPLOAD_BYTES = _count("MAX_FORM_UPLOAD_BYTES", 100 * MIB, least=1)
 # An upload nobody finished is given up after this long; its space is free again.
 UPLOAD_LIFETIME = timedelta(hours=_count("UPLOAD_LIFETIME_HOURS", 24, least=1))
+# An object without a row is removed when it is this old.
+ORPHAN_GRACE = timedelta(hours=_count("ORPHAN_GRACE_HOURS", 24, least=1))
 DEFAULT_FOLDER_QUOTA_BYTES = _count("DEFAULT_FOLDER_QUOTA_BYTES", 50 * GIB, least=1)
 PERSONAL_QUOTA_BYTES = _count("PERSONAL_QUOTA_BYTES", 5 * GIB, least=1)
 DEFAULT_RETENTION_DAYS = 30
+# What was deleted can be restored for this long, and still counts; then it is purged.
+TRASH_DAYS = _count("TRASH_DAYS", 7, least=1)
+TRASH_LIFETIME = timedelta(days=TRASH_DAYS)
 LINK_EXPIRY_SECONDS = _count("LINK_EXPIRY_SECONDS", 900, least=1)
 RESUME_GRACE_SECONDS = 600
+# Backups: into this folder, or for want of one into the store itself; the newest so many stay.
+BACKUP_TO = env.str("BACKUP_TO", default="")
+BACKUP_KEEP = _count("BACKUP_KEEP", 14, least=1)
+# A newcomer's disk is not filled every night.
+BACKUP_SCHEDULED = _switch("BACKUP_SCHEDULED", STORAGE == "s3" or bool(BACKUP_TO))
+if BACKUP_SCHEDULED:
+    CELERY_BEAT_SCHEDULE["back up"] = {"task": "fileshare.tasks.back_up", "schedule": crontab(hour=1, minute=30)}
+
+# --- S3 -------------------------------------------------------------------------------------------
+
+S3_FILESHARE_BUCKET = env.str("S3_FILESHARE_BUCKET", default="")
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="").rstrip("/")
+# What browsers call the same service, where that differs; signed URLs bear it.
+S3_PUBLIC_ENDPOINT_URL = env.str("S3_PUBLIC_ENDPOINT_URL", default="").rstrip("/")
+AWS_REGION = env.str("AWS_REGION", default="us-east-1")
+S3_ADDRESSING_STYLE = _one_of("S3_ADDRESSING_STYLE", "path" if S3_ENDPOINT_URL else "virtual", ["path", "virtual"])
+S3_SSE = _one_of("S3_SSE", "", ["", "AES256", "aws:kms"])
+S3_SSE_KMS_KEY_ID = env.str("S3_SSE_KMS_KEY_ID", default="")
+S3_ENCRYPTION = {"ServerSideEncryption": S3_SSE} if S3_SSE else {}
+if S3_SSE_KMS_KEY_ID:
+    if S3_SSE != "aws:kms":
+        raise ImproperlyConfigured("S3_SSE_KMS_KEY_ID needs S3_SSE=aws:kms.")
+    S3_ENCRYPTION["SSEKMSKeyId"] = S3_SSE_KMS_KEY_ID
+S3_ORIGINS = []
+# Pages of these origins may send to the bucket and read from it.
+S3_CORS_ORIGINS = env.list("S3_CORS_ORIGINS", default=[f"{_site.scheme}://{_site.netloc}"])
+
+if STORAGE == "s3":
+    if X_ACCEL_PREFIX:
+        raise ImproperlyConfigured("X_ACCEL_PREFIX is for STORAGE=local: nginx has no way to the bytes in a bucket.")
+    if not S3_FILESHARE_BUCKET:
+        raise ImproperlyConfigured("STORAGE=s3 needs S3_FILESHARE_BUCKET.")
+    for _name, _url in (("S3_ENDPOINT_URL", S3_ENDPOINT_URL), ("S3_PUBLIC_ENDPOINT_URL", S3_PUBLIC_ENDPOINT_URL)):
+        _parts = urlsplit(_url)
+        if _url and (_parts.scheme not in ("http", "https") or not _parts.hostname or _parts.path or _parts.query):
+            raise ImproperlyConfigured(f"{_name} must be like https://s3.example.org; it is {_url!r}.")
+    if bool(env.str("AWS_ACCESS_KEY_ID", default="")) != bool(env.str("AWS_SECRET_ACCESS_KEY", default="")):
+        raise ImproperlyConfigured("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together; neither: a role's.")
+    # The least part S3 takes, and the largest object it copies in one call.
+    if PART_SIZE_BYTES < 5 * MIB or MULTIPART_THRESHOLD_BYTES > 5 * GIB:
+        raise ImproperlyConfigured("On S3, PART_SIZE is 5 MiB or more and MULTIPART_THRESHOLD 5 GiB or less.")
+    STORAGES["default"] = {
+        "BACKEND": "config.bucket.BucketStorage",
+        "OPTIONS": {
+            # Without keys boto3 looks for those of the machine's or the pod's role.
+            "access_key": env.str("AWS_ACCESS_KEY_ID", default="") or None,
+            "secret_key": env.str("AWS_SECRET_ACCESS_KEY", default="") or None,
+            "bucket_name": S3_FILESHARE_BUCKET,
+            "region_name": AWS_REGION,
+            "endpoint_url": S3_ENDPOINT_URL or None,
+            "location": "media",
+            "object_parameters": S3_ENCRYPTION,
+            "file_overwrite": False,
+        },
+    }
+    # Where pages send files to: what a page may talk to besides ourselves. Amazon's bucket has two names.
+    _domain = "amazonaws.com.cn" if AWS_REGION.startswith("cn-") else "amazonaws.com"
+    _amazon = [f"https://s3.{AWS_REGION}.{_domain}", f"https://s3.{_domain}"]
+    _own = S3_PUBLIC_ENDPOINT_URL or S3_ENDPOINT_URL
+    for _service in map(urlsplit, [_own] if _own else _amazon):
+        _prefix = f"{S3_FILESHARE_BUCKET}." if S3_ADDRESSING_STYLE == "virtual" else ""
+        S3_ORIGINS.append(f"{_service.scheme}://{_prefix}{_service.netloc}")
+    CONTENT_SECURITY_POLICY += f"; connect-src 'self' {' '.join(S3_ORIGINS)}"
 
 FILE_UPLOAD_HANDLERS = ["config.uploadhandlers.BoundedTemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = env.str("FILE_UPLOAD_TEMP_DIR", default=None)

@@ -78,10 +78,13 @@ def link_for(*, user, file_id, one_time=False):
 def presigned_url(*, user, file_id):
     """A store URL of the file, good for PRESIGNED_URL_EXPIRY_SECONDS. Raises Http404 or PermissionDenied.
 
-    A path where the portal serves the bytes itself, and then their right is asked again.
+    A path where the portal serves the bytes itself: their right is asked and the download counted when it is
+    used. A URL of another server is counted now, for it is the last the portal hears of it.
     """
     file = downloadable(user=user, file_id=file_id)
     record(Action.LINK_MADE, user=user, target=file, folder=file.folder, presigned=True)
+    if get_store().is_remote:
+        _count(user, file)
     return _presign(file, user)
 
 
@@ -130,7 +133,7 @@ def redeem(*, user, token, request):
                 _count(user, file, one_time=True)
         except IntegrityError:
             raise LinkUsed from None
-    elif asked.from_start:
+    elif asked.from_start or get_store().is_remote:
         _count(user, file)
     return file
 

@@ -7,7 +7,6 @@ import pytest
 from django.apps import apps
 from django.core.cache import cache
 from django.db import connection
-from rest_framework.test import APIClient
 
 from accounts import mail, tokens
 from accounts.models import Role
@@ -16,7 +15,8 @@ from fileshare.models import PermissionType
 from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant, store_file
 
 # Fixtures: pytest finds them by their name in this module.
-from tests.servers import browser_type_launch_args, s3_server  # noqa: F401
+from tests.servers import browser_type_launch_args, s3_bucket, s3_server  # noqa: F401
+from tests.store_client import ScriptClient
 
 SEEDS = ("accounts.migrations.0002_built_in_roles", "fileshare.migrations.0002_client_documents")
 
@@ -85,10 +85,10 @@ def report(people, company_folder):
 
 @pytest.fixture
 def api_as(people):
-    """api_as("client") is an APIClient with that person's access token; api_as(None) has none."""
+    """api_as("client") is an API client with that person's access token; api_as(None) has none."""
 
     def client_of(who):
-        client = APIClient()
+        client = ScriptClient()
         if who is not None:
             user = people[who] if isinstance(who, str) else who
             client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.access_for(user)}")

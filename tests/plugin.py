@@ -3,7 +3,8 @@
 However pytest is started, no test sees the developer's `.env`, shell or `var/`: every setting that
 `.env.example` names is taken out of the environment, except DATABASE_URL and REDIS_URL, which choose what
 the run is about, and CHROMIUM. Each xdist worker gets a DATA_DIR and, from TEST_REDIS_URLS, a Redis
-database to itself, since emptying a cache empties the whole database.
+database to itself, since emptying a cache empties the whole database. With TEST_S3_URL the portal keeps its
+files in the S3 server there, a bucket for each worker.
 
 Tests marked for a server that this run is not about are deselected, for it is another run's business
 (`scripts/run_tests.py` makes both). Tests whose server or browser is missing on this machine are skipped,
@@ -16,6 +17,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +26,7 @@ from tests import servers
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = ("AWS_", "S3_", "EMAIL_", "MPESA_", "RATE_")
 KEPT = ("DATABASE_URL", "REDIS_URL")
+S3_URL = "TEST_S3_URL"
 
 
 def lay_out(environment):
@@ -42,6 +45,13 @@ def lay_out(environment):
         atexit.register(shutil.rmtree, environment["DATA_DIR"], ignore_errors=True)
     else:
         environment["DATA_DIR"] = str(Path(environment["DATA_DIR"], worker))
+    if environment.get(S3_URL):
+        environment["STORAGE"] = "s3"
+        environment["S3_ENDPOINT_URL"] = environment[S3_URL]
+        environment["S3_FILESHARE_BUCKET"] = f"portal-{worker or 'tests'}-{os.getpid()}"
+        environment["AWS_ACCESS_KEY_ID"] = servers.S3_KEYS["access_key"]
+        environment["AWS_SECRET_ACCESS_KEY"] = servers.S3_KEYS["secret_key"]
+        environment["AWS_REGION"] = servers.S3_KEYS["region"]
     redis_urls = environment.get("TEST_REDIS_URLS", "").split()
     if redis_urls:
         environment["REDIS_URL"] = redis_urls[int(worker[2:]) % len(redis_urls) if worker else 0]
@@ -55,13 +65,21 @@ def settings_names():
 lay_out(os.environ)
 
 
+def pytest_configure(config):
+    if os.environ.get(S3_URL):
+        server = SimpleNamespace(endpoint_url=os.environ[S3_URL], **servers.S3_KEYS)
+        servers.new_bucket(server, name=os.environ["S3_FILESHARE_BUCKET"])
+
+
 def pytest_collection_modifyitems(config, items):
     on_postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     elsewhere = {"sqlite"} if on_postgres else {"postgres"}
     if not os.environ.get("REDIS_URL"):
         elsewhere.add("redis")
+    elsewhere.add("local" if os.environ.get(S3_URL) else "bucket")
     missing = {
         "browser": None if servers.chromium_path() else servers.HOW_TO_GET["chromium"],
+        "nginx": None if servers.nginx_path() else servers.HOW_TO_GET["nginx"],
         "s3": None if servers.weed_path() else servers.HOW_TO_GET["s3"],
     }
     here, deselected = [], []

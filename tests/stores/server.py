@@ -27,6 +27,7 @@ settings.configure(
     },
     MIDDLEWARE=["django.middleware.common.CommonMiddleware", "config.refusals.RefusalMiddleware"],
     ROOT_URLCONF=__name__,
+    S3_FILESHARE_BUCKET="",
     SECRET_KEY=os.environ["SECRET_KEY"],
     SITE_URL="",
     STORAGE="local",

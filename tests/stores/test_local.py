@@ -54,6 +54,11 @@ def begin(store, size_bytes=25, part_size=10):
     return store.create_multipart(KEY, content_type="", size_bytes=size_bytes, part_size=part_size)
 
 
+def finish(store, upload_id, parts):
+    """Complete the upload; its sizes are in the store's own note of it."""
+    return store.complete_multipart(KEY, upload_id, parts, size_bytes=None, part_size=None)
+
+
 def send(store, upload_id, number, body, **kwargs):
     stream = io.BytesIO(body) if isinstance(body, bytes) else body
     return store.receive_part(KEY, upload_id, number, stream, size_limit=1 << 40, **kwargs)
@@ -226,7 +231,7 @@ def test_a_full_disk_loses_the_part_and_not_the_upload(store, monkeypatch):
 
     assert store.list_parts(KEY, upload_id) == []
     parts = [send(store, upload_id, 1, LONG[: 2 * BLOCK_SIZE]), send(store, upload_id, 2, LONG[2 * BLOCK_SIZE :])]
-    store.complete_multipart(KEY, upload_id, parts)
+    finish(store, upload_id, parts)
     assert content(store) == LONG
 
 
@@ -310,7 +315,7 @@ def test_a_part_whose_sender_stands_still_is_taken_over(store, monkeypatch, besi
     body.go_on.set()
 
     assert isinstance(first.exception(60), PartTakenOver)
-    store.complete_multipart(KEY, upload_id, [part])
+    finish(store, upload_id, [part])
     assert content(store) == b"newer"
 
 
@@ -320,7 +325,7 @@ def test_a_late_sender_never_touches_a_published_object(store, monkeypatch, besi
     body = Stalling(b"old")
     first = beside.submit(send, store, upload_id, 1, body)
     assert body.stalled.wait(60)
-    store.complete_multipart(KEY, upload_id, [send(store, upload_id, 1, b"newer")])
+    finish(store, upload_id, [send(store, upload_id, 1, b"newer")])
 
     body.go_on_with(b"X")
 
@@ -337,12 +342,12 @@ def test_a_part_on_its_way_does_not_count(store, beside):
     assert body.stalled.wait(60)
 
     with pytest.raises(PartsInvalid) as refusal:
-        store.complete_multipart(KEY, upload_id, [old])
+        finish(store, upload_id, [old])
     body.go_on.set()
 
     assert first.exception(60) is None
     assert refusal.value.code == "missing_part"
-    store.complete_multipart(KEY, upload_id, store.list_parts(KEY, upload_id))
+    finish(store, upload_id, store.list_parts(KEY, upload_id))
     assert content(store) == b"new"
 
 
@@ -387,7 +392,7 @@ def test_a_part_never_runs_into_the_next(store):
     for body in (b"1" * 11, b"1" * 25):
         with pytest.raises(local.TooLarge):
             send(store, upload_id, 1, body)
-    store.complete_multipart(KEY, upload_id, [send(store, upload_id, 1, b"1" * 10), parts[2], parts[3]])
+    finish(store, upload_id, [send(store, upload_id, 1, b"1" * 10), parts[2], parts[3]])
 
     assert content(store) == b"1" * 10 + b"2" * 10 + b"3" * 5
 

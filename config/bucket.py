@@ -1,0 +1,87 @@
+"""The portal's one S3 configuration: how it speaks to the service, for profile pictures and, by the same
+client, for the object store. Nothing of it is loaded where STORAGE is `local`."""
+
+from contextlib import contextmanager
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from storages.backends.s3 import S3Storage
+
+from .errors import Refused
+
+OUTAGE_RETRY_SECONDS = 30
+
+
+def client_config(**changes):
+    """The botocore Config of every client. Times in seconds."""
+    return Config(
+        **{
+            "signature_version": "s3v4",
+            "s3": {"addressing_style": settings.S3_ADDRESSING_STYLE},
+            # Many services that speak S3 do not know the checksums boto3 would add by itself.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+            "connect_timeout": 3,
+            "read_timeout": 60,
+            "retries": {"mode": "standard", "total_max_attempts": 3},
+            "max_pool_connections": 50,
+            "tcp_keepalive": True,
+            **changes,
+        }
+    )
+
+
+def make_client(*, endpoint_url=None, **changes):
+    """A boto3 client of the service, which threads may share; `changes` go to its Config."""
+    options = {name: value for name, value in settings.STORAGES["default"]["OPTIONS"].items() if name != "location"}
+    if endpoint_url:
+        options["endpoint_url"] = endpoint_url
+    return S3Storage(**options, client_config=client_config(**changes)).connection.meta.client
+
+
+class BucketStorage(S3Storage):
+    """django-storages' S3 storage; a service that is down is a Refused 503 and not a fault of the portal."""
+
+    def get_default_settings(self):
+        return {**super().get_default_settings(), "client_config": client_config()}
+
+    @cached_property
+    def _impatient(self):
+        return make_client(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+
+    def ping(self):
+        """Raise Refused (503) when the bucket does not answer within seconds."""
+        with _asking():
+            self._impatient.head_bucket(Bucket=self.bucket_name)
+
+    def _open(self, name, mode="rb"):
+        with _asking():
+            return super()._open(name, mode)
+
+    def _save(self, name, content):
+        with _asking():
+            return super()._save(name, content)
+
+    def delete(self, name):
+        with _asking():
+            super().delete(name)
+
+    def exists(self, name):
+        with _asking():
+            return super().exists(name)
+
+
+@contextmanager
+def _asking():
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise Refused(
+            503,
+            "store_unavailable",
+            _("The file store does not answer. Try again."),
+            retry_after=OUTAGE_RETRY_SECONDS,
+        ) from error

@@ -1,0 +1,36 @@
+"""When a bucket may remove objects by itself: two days after the portal should have done it."""
+
+import math
+
+from .models import File, Folder, Upload
+from .storage import get_store
+
+DAYS_BEHIND = 2
+
+
+def safety_net():
+    """{beginning of keys: days} after which every object there is certainly of no use to anybody.
+
+    A folder that keeps its files for ever has no entry, nor has one of whose objects any is kept so:
+    a key bears the folder's name of its day, and names and rules of folders change. Reads each File
+    row once; memory grows with the number of folders.
+    """
+    longest = {f"files/{slug}/": days for slug, days in Folder.objects.values_list("slug", "retention_days")}
+    rows = File.objects.values_list("object_key", "uploaded_at", "expires_at").iterator(chunk_size=5000)
+    for key, uploaded_at, expires_at in rows:
+        days = None if expires_at is None else math.ceil((expires_at - uploaded_at).total_seconds() / 86_400)
+        _keep(longest, key, days)
+    for key, days in Upload.objects.values_list("object_key", "folder__retention_days").iterator():
+        _keep(longest, key, days)
+    return {prefix: days + DAYS_BEHIND for prefix, days in longest.items() if days is not None}
+
+
+def _keep(longest, key, days):
+    prefix = "/".join(key.split("/", 2)[:2]) + "/"
+    known = longest.get(prefix, 0)
+    longest[prefix] = None if known is None or days is None else max(known, days)
+
+
+def refresh():
+    """Bring the store's own expiry into line with the folders. Returns whether anything was changed."""
+    return get_store().expire_after(safety_net())

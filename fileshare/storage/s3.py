@@ -1,0 +1,382 @@
+"""The object store in an S3 bucket, or in any service that speaks S3 (API Reference, version 2006-03-01).
+
+    files/...      published objects
+    staging/<key>  a single PUT that waits for its completion, which copies it to <key> inside the store
+
+A presigned PUT stays good until it expires, whatever has happened to its object meanwhile: bytes are
+therefore sent beside the place where they are read from. The parts of a multipart upload need no such
+care, for its id is worth nothing once it is completed.
+
+Connection, keys and addressing are those of `config.bucket`, the portal's one S3 configuration; the calls
+are boto3's, whose clients are safe to share between threads.
+"""
+
+import io
+import logging
+from contextlib import contextmanager
+from operator import itemgetter
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.utils.http import quote_etag
+from urllib3.exceptions import HTTPError
+
+from config.bucket import make_client
+from fileshare.filenames import content_disposition
+
+from . import (
+    BLOCK_SIZE,
+    MultipartMissing,
+    ObjectInfo,
+    ObjectMissing,
+    Part,
+    PartsInvalid,
+    SignedRequest,
+    StoreFull,
+    StoreUnavailable,
+    TooLarge,
+    WrongSize,
+    bucket,
+    parts,
+)
+from .bucket import STAGING
+from .digests import Digests
+
+logger = logging.getLogger(__name__)
+
+MULTIPART_PREFIXES = ("files/", "backups/")
+READ_ATTEMPTS = 4
+"""How often a range is asked for again, from where it broke off, without a byte of progress."""
+READER_BUFFER_BYTES = 256 * 1024
+WRITE_PART_BYTES = 16 * 1024 * 1024
+"""What `write` holds in memory; ten thousand parts of it are 156 GiB."""
+
+_MISSING = {"NoSuchKey", "NotFound", "404"}
+_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityTooLargeForStore", "507"}
+_PARTS = {"InvalidPart": "wrong_etag", "InvalidPartOrder": "parts_out_of_order", "EntityTooSmall": "wrong_part_size"}
+
+
+class S3Store:
+    """ObjectStore in the bucket `name`. `client` talks to the service, `public` signs URLs for its outside address.
+
+    `encryption` holds the parameters of server-side encryption, for each call that makes an object.
+    """
+
+    is_remote = True
+
+    def __init__(self, client, name, *, public=None, encryption=None):
+        self.client = client
+        self.bucket = name
+        self._public = public or client
+        self._encryption = dict(encryption or {})
+
+    @classmethod
+    def from_settings(cls):
+        public = settings.S3_PUBLIC_ENDPOINT_URL
+        return cls(
+            make_client(),
+            settings.S3_FILESHARE_BUCKET,
+            public=make_client(endpoint_url=public) if public else None,
+            encryption=settings.S3_ENCRYPTION,
+        )
+
+    # --- Single PUT -----------------------------------------------------------------------------
+
+    def presign_put(self, key, *, file_id, size_bytes, content_type, expires_in, base_url=None):
+        # What is named here is part of the signature: S3 refuses any other length or type.
+        facts = {"ContentLength": size_bytes, **self._encryption}
+        headers = {_ENCRYPTION_HEADERS[name]: value for name, value in self._encryption.items()}
+        if content_type:
+            facts["ContentType"] = headers["Content-Type"] = content_type
+        url = self._presign("put_object", STAGING + key, expires_in, **facts)
+        return SignedRequest(url, headers, expires_in)
+
+    def received(self, key):
+        return self.head(STAGING + key) or self.head(key)
+
+    def complete_put(self, key, *, size_bytes=None):
+        staged = self.head(STAGING + key)
+        arrived = staged or self.head(key)
+        if arrived is None:
+            raise ObjectMissing(key)
+        if size_bytes is not None and arrived.size_bytes != size_bytes:
+            raise WrongSize(expected=size_bytes, received=arrived.size_bytes)
+        if staged is None:
+            return arrived
+        try:
+            with self._asking(key):
+                self.client.copy_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    CopySource={"Bucket": self.bucket, "Key": STAGING + key},
+                    CopySourceIfMatch=f'"{staged.etag}"',
+                    **self._encryption,
+                )
+        except ObjectMissing:
+            pass  # another request has completed it between the two calls
+        self.discard_put(key)
+        info = self.head(key)
+        if info is None:
+            raise ObjectMissing(key)
+        return info
+
+    def discard_put(self, key):
+        self.delete(STAGING + key)
+
+    # --- Multipart ------------------------------------------------------------------------------
+
+    def create_multipart(self, key, *, content_type, size_bytes, part_size):
+        facts = {"ContentType": content_type} if content_type else {}
+        with self._asking(key):
+            made = self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **facts, **self._encryption)
+        return made["UploadId"]
+
+    def presign_part(self, key, upload_id, part_number, *, file_id, size_bytes, expires_in, base_url=None):
+        return self._presign(
+            "upload_part", key, expires_in, UploadId=upload_id, PartNumber=part_number, ContentLength=size_bytes
+        )
+
+    def list_parts(self, key, upload_id):
+        return self._received(key, upload_id, set())
+
+    def _received(self, key, upload_id, named):
+        """The parts by number. Some services list one that was sent twice twice: the one `named`, a set of
+        (number, etag), counts, else the later one."""
+        with self._asking(key):
+            pages = self.client.get_paginator("list_parts").paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
+            found = [part for page in pages for part in page.get("Parts", [])]
+        found.sort(key=itemgetter("LastModified"))
+        all_parts = [Part(part["PartNumber"], part["ETag"].strip('"'), part["Size"]) for part in found]
+        all_parts.sort(key=lambda part: (part.part_number, (part.part_number, part.etag) in named))
+        return list({part.part_number: part for part in all_parts}.values())
+
+    def complete_multipart(self, key, upload_id, named, *, size_bytes, part_size):
+        try:
+            received = self._received(key, upload_id, {(part.part_number, part.etag.strip('"')) for part in named})
+        except MultipartMissing:
+            return self._published(key)
+        parts.check(named, received, size_bytes=size_bytes, part_size=part_size)
+        whole = [{"PartNumber": part.part_number, "ETag": quote_etag(part.etag)} for part in received]
+        try:
+            with self._asking(key):
+                self.client.complete_multipart_upload(
+                    Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": whole}
+                )
+        except MultipartMissing:
+            pass  # another request has completed it between the two calls
+        return self._published(key)
+
+    def _published(self, key):
+        info = self.head(key)
+        if info is None:
+            raise MultipartMissing
+        return info
+
+    def abort_multipart(self, key, upload_id):
+        try:
+            with self._asking(key):
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        except (MultipartMissing, ObjectMissing):
+            pass
+
+    # --- Published objects ----------------------------------------------------------------------
+
+    def write(self, key, stream, *, size_limit, content_type=""):
+        facts = {"ContentType": content_type, **self._encryption} if content_type else self._encryption
+        with Digests() as digests, self._asking(key):
+            source = _Measured(stream, size_limit, digests)
+            # In this thread, one part after the other: what is in memory is one part.
+            self.client.upload_fileobj(
+                source,
+                self.bucket,
+                key,
+                ExtraArgs=dict(facts),
+                Config=TransferConfig(
+                    use_threads=False, multipart_threshold=WRITE_PART_BYTES, multipart_chunksize=WRITE_PART_BYTES
+                ),
+            )
+            sha256, crc32 = digests.finish()
+        info = self.head(key)
+        if info is None or info.size_bytes != source.size_bytes:
+            raise StoreUnavailable
+        return ObjectInfo(info.size_bytes, info.etag, sha256, crc32, info.modified_at)
+
+    def head(self, key):
+        try:
+            with self._asking(key):
+                found = self.client.head_object(Bucket=self.bucket, Key=key)
+        except ObjectMissing:
+            return None
+        return ObjectInfo(found["ContentLength"], found["ETag"].strip('"'), None, None, found["LastModified"])
+
+    def open(self, key):
+        info = self.head(key)
+        if info is None:
+            raise ObjectMissing(key)
+        return io.BufferedReader(_Reader(self, key, info), READER_BUFFER_BYTES)
+
+    def read_range(self, key, start, end):
+        failures = 0
+        while start < end:
+            try:
+                with self._asking(key):
+                    body = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}")["Body"]
+                    with body:
+                        while block := body.read(min(BLOCK_SIZE, end - start)):
+                            start, failures = start + len(block), 0
+                            yield block
+            except StoreUnavailable:
+                failures += 1
+                if failures == READ_ATTEMPTS:
+                    raise
+            else:
+                if start < end:
+                    failures += 1
+                    if failures == READ_ATTEMPTS:
+                        raise StoreUnavailable
+
+    def delete(self, key):
+        try:
+            with self._asking(key):
+                self.client.delete_object(Bucket=self.bucket, Key=key)
+        except ObjectMissing:
+            pass
+
+    def list(self, prefix=""):
+        for found in self._objects(prefix):
+            if not found["Key"].startswith(STAGING):
+                yield found["Key"], found["Size"], found["LastModified"]
+
+    def presign_get(self, key, *, filename, content_type, expires_in, claims, base_url=None):
+        return self._presign(
+            "get_object",
+            key,
+            expires_in,
+            ResponseContentDisposition=content_disposition(filename, "attachment"),
+            ResponseContentType=content_type or "application/octet-stream",
+            ResponseCacheControl="private, no-store",
+        )
+
+    def expire_after(self, days_by_prefix):
+        with self._asking(self.bucket):
+            return bucket.put_lifecycle(self.client, self.bucket, days_by_prefix)
+
+    def sweep(self, *, older_than):
+        removed = 0
+        for found in self._objects(STAGING):
+            if found["LastModified"] < older_than:
+                self.delete(found["Key"])
+                removed += 1
+        for prefix in MULTIPART_PREFIXES:
+            for upload in self._multipart_uploads(prefix):
+                if upload["Initiated"] < older_than:
+                    self.abort_multipart(upload["Key"], upload["UploadId"])
+                    removed += 1
+        return removed
+
+    # --- Below the protocol ---------------------------------------------------------------------
+
+    def _objects(self, prefix):
+        with self._asking(prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from page.get("Contents", [])
+
+    def _multipart_uploads(self, prefix):
+        with self._asking(prefix):
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from page.get("Uploads", [])
+
+    def _presign(self, method, key, expires_in, **facts):
+        with self._asking(key):  # credentials of a role may have to be fetched for it
+            return self._public.generate_presigned_url(
+                method, Params={"Bucket": self.bucket, "Key": key, **facts}, ExpiresIn=expires_in
+            )
+
+    @contextmanager
+    def _asking(self, key):
+        """Errors of the service as refusals, and in the log where those who run the portal have to know."""
+        try:
+            yield
+        except ClientError as error:
+            raise self._refusal(key, error) from error
+        except (BotoCoreError, HTTPError) as error:
+            logger.warning("The object store does not answer: %s", type(error).__name__)
+            raise StoreUnavailable from error
+
+    def _refusal(self, key, error):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+        if code in _MISSING:
+            return ObjectMissing(key)
+        if code == "NoSuchUpload":
+            return MultipartMissing()
+        if code in _PARTS:
+            return PartsInvalid(_PARTS[code], error.response["Error"].get("Message", code))
+        if code in _FULL or status in _FULL:
+            logger.error("The object store is full: %s", code or status)
+            return StoreFull()
+        logger.error("The object store refused %s of %s: %s %s", error.operation_name, key, status, code)
+        return StoreUnavailable()
+
+
+_ENCRYPTION_HEADERS = {
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+}
+
+
+class _Measured:
+    """The bytes of `stream` on their way to the bucket: counted, hashed, and no more than `size_limit`."""
+
+    def __init__(self, stream, size_limit, digests):
+        self._stream = stream
+        self._limit = size_limit
+        self._digests = digests
+        self.size_bytes = 0
+
+    def read(self, size=-1):
+        """At most `size` bytes. Raises TooLarge."""
+        block = self._stream.read(size)
+        self.size_bytes += len(block)
+        if self.size_bytes > self._limit:
+            raise TooLarge(self._limit)
+        if block:
+            self._digests.update(block)
+        return block
+
+
+class _Reader(io.RawIOBase):
+    """An object as a seekable file; each read is a ranged GET, so it wants a buffer around it."""
+
+    def __init__(self, store, key, info):
+        self._store = store
+        self._key = key
+        self._size = info.size_bytes
+        self._at = 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def tell(self):
+        return self._at
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("A file has no bytes before its first.")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer):
+        view = memoryview(buffer).cast("B")
+        end = min(self._at + len(view), self._size)
+        filled = 0
+        for block in self._store.read_range(self._key, self._at, end):
+            view[filled : filled + len(block)] = block
+            filled += len(block)
+        self._at += filled
+        return filled

@@ -1,0 +1,292 @@
+"""The bucket's own settings: closed, usable by our pages, tidy; and the rights the portal asks for."""
+
+import json
+import re
+import secrets
+from pathlib import Path
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from django.conf import settings
+from django.core import checks
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from config.errors import Refused
+from fileshare import lifecycle
+from fileshare.storage import bucket
+from fileshare.storage.checks import bucket_is_safe
+from tests.servers import S3_KEYS, free_ports, s3_client
+
+ROOT = Path(__file__).resolve().parents[2]
+ORIGIN = "https://portal.example.org"
+
+
+def use_bucket(settings, endpoint_url, name):
+    """Let the settings name a bucket, as STORAGE=s3 would."""
+    settings.STORAGE = "s3"
+    settings.S3_FILESHARE_BUCKET = name
+    settings.S3_ENDPOINT_URL = endpoint_url
+    settings.S3_ADDRESSING_STYLE = "path"
+    settings.S3_CORS_ORIGINS = [ORIGIN]
+    options = {"bucket_name": name, "endpoint_url": endpoint_url, "region_name": S3_KEYS["region"], "location": "media"}
+    options |= {"access_key": S3_KEYS["access_key"], "secret_key": S3_KEYS["secret_key"], "file_overwrite": False}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "config.bucket.BucketStorage", "OPTIONS": options},
+    }
+
+
+@pytest.fixture
+def no_bucket(s3_server, settings):
+    """Settings that name a bucket which is not there yet; gives a client."""
+    use_bucket(settings, s3_server.endpoint_url, f"portal-{secrets.token_hex(6)}")
+    return s3_client(s3_server)
+
+
+@pytest.fixture
+def made(no_bucket, db):
+    """The same, set up."""
+    call_command("setup_bucket")
+    return no_bucket
+
+
+def ids():
+    return [message.id for message in bucket_is_safe(None)]
+
+
+# --- setup_bucket -------------------------------------------------------------------------------
+
+
+def test_a_bucket_is_made_and_put_right_at_once(no_bucket, settings, db, capsys):
+    call_command("setup_bucket")
+
+    said = capsys.readouterr().out
+    assert "There is no bucket" in said
+    name = settings.S3_FILESHARE_BUCKET
+    (rule,) = no_bucket.get_bucket_cors(Bucket=name)["CORSRules"]
+    assert rule["AllowedOrigins"] == [ORIGIN]
+    assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}
+    assert (rule["ExposeHeaders"], rule["MaxAgeSeconds"]) == (["ETag"], 3600)
+    rules = no_bucket.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    assert {rule["ID"] for rule in rules} >= {"portal-unfinished", "portal-staged"}
+    call_command("setup_bucket", check=True)
+    assert ids() == []
+
+
+def test_a_check_changes_nothing_and_fails(no_bucket, settings, db, capsys):
+    with pytest.raises(CommandError, match="1 thing"):
+        call_command("setup_bucket", check=True)
+
+    assert f"There is no bucket {settings.S3_FILESHARE_BUCKET}" in capsys.readouterr().out
+    with pytest.raises(ClientError):
+        no_bucket.head_bucket(Bucket=settings.S3_FILESHARE_BUCKET)
+    assert ids() == ["fileshare.E003"]
+
+
+def test_without_a_bucket_in_the_settings_there_is_nothing_to_set_up(settings, db):
+    settings.STORAGE = "local"
+
+    with pytest.raises(CommandError, match="STORAGE is not s3"):
+        call_command("setup_bucket")
+
+
+def test_a_page_of_ours_may_send_and_read_the_etag_and_no_other(made, settings):
+    url = f"{settings.S3_ENDPOINT_URL}/{settings.S3_FILESHARE_BUCKET}/files/x"
+    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
+
+    ours = httpx.options(url, headers={"Origin": ORIGIN, **asked})
+    other = httpx.options(url, headers={"Origin": "https://elsewhere.example", **asked})
+
+    assert ours.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "ETag" in ours.headers["Access-Control-Expose-Headers"]
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_rules_of_others_stay(made, settings):
+    name = settings.S3_FILESHARE_BUCKET
+    theirs = {"ID": "theirs", "AllowedOrigins": ["https://a.example"], "AllowedMethods": ["GET"]}
+    made.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [theirs]})
+    kept = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 5}}
+    made.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [kept]})
+
+    call_command("setup_bucket")
+
+    assert [rule["ID"] for rule in made.get_bucket_cors(Bucket=name)["CORSRules"]] == ["portal-pages", "theirs"]
+    rules = made.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    assert {rule["ID"] for rule in rules} >= {"logs", "portal-staged"}
+
+
+# --- check --deploy -----------------------------------------------------------------------------
+
+
+def test_a_bucket_policy_for_everybody_is_told(made, settings):
+    name = settings.S3_FILESHARE_BUCKET
+    statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": f"arn:aws:s3:::{name}/*"}
+    made.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    assert ids() == ["fileshare.E001"]
+    with pytest.raises(CommandError):
+        call_command("setup_bucket")
+
+
+def test_cors_that_hides_the_etag_is_told(made, settings):
+    rule = {**bucket.cors_rule([ORIGIN]), "ExposeHeaders": ["x-amz-request-id"]}
+    made.put_bucket_cors(Bucket=settings.S3_FILESHARE_BUCKET, CORSConfiguration={"CORSRules": [rule]})
+
+    assert ids() == ["fileshare.E002"]
+    call_command("setup_bucket")
+    assert ids() == []
+
+
+def test_public_access_is_blocked_where_the_service_can(moto_bucket, settings, db):
+    use_bucket(settings, moto_bucket.endpoint_url, moto_bucket.name)
+    client = s3_client(moto_bucket)
+    client.put_bucket_acl(Bucket=moto_bucket.name, ACL="public-read")
+
+    def leaks():
+        found = bucket.differences(client, moto_bucket.name, stranger=client, origins=[ORIGIN], expiry=None)
+        return [difference.text for difference in found if difference.kind == "leak" and difference.mend]
+
+    assert len(leaks()) == 2
+    with pytest.raises(CommandError):  # moto shows its buckets to strangers whatever they are told
+        call_command("setup_bucket")
+    block = client.get_public_access_block(Bucket=moto_bucket.name)["PublicAccessBlockConfiguration"]
+    assert set(block.values()) == {True}
+    assert leaks() == []
+
+
+def test_a_service_that_is_away_is_a_warning(settings):
+    (port,) = free_ports(1)
+    use_bucket(settings, f"http://127.0.0.1:{port}", "portal")
+
+    assert ids() == ["fileshare.W001"]
+
+
+def test_the_check_is_one_of_deployment(settings):
+    assert bucket_is_safe in checks.registry.registry.get_checks(include_deployment_checks=True)
+    assert bucket_is_safe not in checks.registry.registry.get_checks()
+
+
+# --- Expiry -------------------------------------------------------------------------------------
+
+
+def test_the_buckets_own_expiry_follows_the_folders(made, settings, company_folder, report):
+    company_folder.retention_days = 10
+    company_folder.save()
+
+    def days():
+        rules = made.get_bucket_lifecycle_configuration(Bucket=settings.S3_FILESHARE_BUCKET)["Rules"]
+        prefixed = {rule["Filter"]["Prefix"]: rule.get("Expiration", {}).get("Days") for rule in rules}
+        return prefixed.get("files/baobab-files/")
+
+    assert lifecycle.refresh() is True
+    assert days() == 32, "the report was promised its 30 days"
+    assert lifecycle.refresh() is False
+    report.expires_at = None
+    report.save()
+    lifecycle.refresh()
+    assert days() is None, "what is kept for ever is in no rule"
+
+
+# --- Profile pictures and readiness -------------------------------------------------------------
+
+
+def test_pictures_are_kept_in_the_bucket(made):
+    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": _options()})
+
+    name = storage.save("face.png", ContentFile(b"\x89PNG"))
+
+    assert storage.open(name).read() == b"\x89PNG"
+    storage.delete(name)
+    with pytest.raises(FileNotFoundError):
+        storage.open(name)
+
+
+def test_readiness_knows_the_bucket(made):
+    assert Client().get("/readyz").json()["store"] == "ok"
+    settings.STORAGES["default"]["OPTIONS"]["endpoint_url"] = "http://127.0.0.1:1"
+    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": _options()})
+
+    with pytest.raises(Refused) as refusal:
+        storage.ping()
+
+    assert refusal.value.status == 503
+
+
+def _options():
+    return dict(settings.STORAGES["default"]["OPTIONS"])
+
+
+# --- Rights -------------------------------------------------------------------------------------
+
+# What Amazon asks for each call of its API (Service Authorization Reference, Amazon S3).
+RIGHTS = {
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "complete_multipart_upload": "s3:PutObject",
+    "copy_object": "s3:PutObject",
+    "create_bucket": "s3:CreateBucket",
+    "create_multipart_upload": "s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "get_bucket_acl": "s3:GetBucketAcl",
+    "get_bucket_cors": "s3:GetBucketCORS",
+    "get_bucket_lifecycle_configuration": "s3:GetLifecycleConfiguration",
+    "get_bucket_policy_status": "s3:GetBucketPolicyStatus",
+    "get_object": "s3:GetObject",
+    "get_public_access_block": "s3:GetBucketPublicAccessBlock",
+    "head_bucket": "s3:ListBucket",
+    "head_object": "s3:GetObject",
+    "list_multipart_uploads": "s3:ListBucketMultipartUploads",
+    "list_objects_v2": "s3:ListBucket",
+    "list_parts": "s3:ListMultipartUploadParts",
+    "put_bucket_acl": "s3:PutBucketAcl",
+    "put_bucket_cors": "s3:PutBucketCORS",
+    "put_bucket_lifecycle_configuration": "s3:PutLifecycleConfiguration",
+    "put_object": "s3:PutObject",
+    "put_public_access_block": "s3:PutBucketPublicAccessBlock",
+    "upload_fileobj": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+}
+CALLS = (
+    r"(?:client|stranger|_impatient)\.([a-z_0-9]+)\b",
+    r"get_paginator\(\"([a-z_0-9]+)\"",
+    r"_presign\(\s*\"([a-z_]+)\"",
+)
+
+
+def actions(name):
+    policy = json.loads((ROOT / "deploy/aws" / name).read_text())
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+def calls(*names):
+    """The calls of the S3 API in these files."""
+    text = "".join((ROOT / name).read_text() for name in names)
+    made = {call for pattern in CALLS for call in re.findall(pattern, text)}
+    return made - {"get_paginator", "meta"}
+
+
+def test_the_portals_rights_are_those_of_its_calls_and_no_more():
+    made = calls("fileshare/storage/s3.py", "config/bucket.py")
+    made |= {"get_bucket_lifecycle_configuration", "put_bucket_lifecycle_configuration"}  # lifecycle.refresh
+
+    assert {RIGHTS[call] for call in made} == actions("portal-policy.json")
+
+
+def test_the_rights_of_the_set_up_are_those_of_its_calls_and_no_more():
+    assert {RIGHTS[call] for call in calls("fileshare/storage/bucket.py")} == actions("setup-policy.json")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy/aws").glob("*.json")), ids=lambda path: path.name)
+def test_a_policy_is_well_formed(path):
+    policy = json.loads(path.read_text())
+
+    assert policy["Version"] == "2012-10-17"
+    for statement in policy["Statement"]:
+        assert {"Sid", "Effect", "Action", "Resource"} <= statement.keys()
+        assert statement["Effect"] in ("Allow", "Deny")
+        if statement["Effect"] == "Allow":
+            assert all("*" not in action for action in statement["Action"])
