@@ -36,7 +36,11 @@ class Action(models.TextChoices):
     DOWNLOAD = "download", _("Downloaded")
     FILE_CHANGED = "file_changed", _("File changed")
     DELETE = "delete", _("Deleted")
+    RESTORE = "restore", _("Restored")
+    PURGE = "purge", _("Deleted for good")
     EXPIRED = "expired", _("Expired")
+    QUOTA_REPAIRED = "quota_repaired", _("Sizes repaired")
+    STORE_RECONCILED = "store_reconciled", _("Store compared with the files")
 
 
 FILE_ACTIONS = (
@@ -53,7 +57,11 @@ FILE_ACTIONS = (
     Action.DOWNLOAD,
     Action.FILE_CHANGED,
     Action.DELETE,
+    Action.RESTORE,
+    Action.PURGE,
     Action.EXPIRED,
+    Action.QUOTA_REPAIRED,
+    Action.STORE_RECONCILED,
 )
 
 

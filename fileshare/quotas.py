@@ -1,15 +1,25 @@
 """Space of a folder, in bytes: set aside, settled, given back. Each is one conditional UPDATE, so no
-number of racing requests ever takes a folder over its quota."""
+number of racing requests ever takes a folder over its quota. `recalculate` proves the sums every night."""
 
-from django.db.models import F
-from django.db.models.functions import Greatest
+import logging
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.db.models import BigIntegerField, F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce, Greatest
 from django.http import Http404
 from django.utils.translation import gettext as _
 
+from audit.log import record
+from audit.models import Action
 from config.errors import Refused
 
-from .models import Folder
+from . import inventory
+from .models import File, Folder, Upload
 from .models.folders import room_for
+from .storage import get_store
+
+logger = logging.getLogger(__name__)
 
 
 class QuotaExceeded(Refused):
@@ -50,3 +60,95 @@ def free(*, folder_id, size_bytes):
 def _less(field, size_bytes):
     # Never below zero: a count that drifted must not block a delete;
     return Greatest(F(field) - size_bytes, 0)
+
+
+@dataclass
+class Recalculation:
+    """What `recalculate` looked at, and the Events of what it repaired."""
+
+    objects: int = 0
+    folders: int = 0
+    repaired: list = field(default_factory=list)
+
+
+def recalculate(progress=None):
+    """Hold every folder's sums against its rows, and every row's size against the store; repair what differs.
+
+    A file is as large as the store says. `used_bytes` is the sum of a folder's files, those in the
+    trash included, `reserved_bytes` that of its unfinished uploads. Uploads and deletions go on
+    meanwhile and are counted right. `progress` is a config.progress.Progress of objects. Returns a
+    Recalculation; each repair is an Event (before, after) and a warning in the log.
+    """
+    done = Recalculation()
+    for entry in inventory.stored():
+        done.objects += 1
+        if entry.file_id is not None and entry.file_size != entry.size_bytes:
+            done.repaired += _repair_size(entry.file_id)
+        if progress:
+            progress.advance()
+    for folder in inventory.in_batches(_with_sums()):
+        done.folders += 1
+        if _sums_differ(folder):
+            done.repaired += _repair_sums(folder.pk)
+    return done
+
+
+def _with_sums():
+    """Folders with the sums of their rows. One statement sees one moment, in which both are the same."""
+    return Folder.objects.annotate(files_bytes=_sum(File), uploads_bytes=_sum(Upload))
+
+
+def _sum(model):
+    rows = model.objects.filter(folder=OuterRef("pk")).order_by().values("folder")
+    return Coalesce(Subquery(rows.annotate(total=Sum("size_bytes")).values("total")), 0, output_field=BigIntegerField())
+
+
+def _sums_differ(folder):
+    return (folder.used_bytes, folder.reserved_bytes) != (folder.files_bytes, folder.uploads_bytes)
+
+
+@transaction.atomic
+def _repair_sums(folder_id):
+    """Set a folder's sums right, under its lock; returns the Event in a list, or [] when nothing differs."""
+    # Whoever changes rows changes the sums in the same transaction, relatively and under this lock: what is
+    # committed is in both by now, and what is not will be added to what is set here.
+    if not _lock(folder_id):
+        return []
+    folder = _with_sums().get(pk=folder_id)
+    if not _sums_differ(folder):
+        return []
+    before = {"used_bytes": folder.used_bytes, "reserved_bytes": folder.reserved_bytes}
+    after = {"used_bytes": folder.files_bytes, "reserved_bytes": folder.uploads_bytes}
+    Folder.objects.filter(pk=folder_id).update(**after)
+    logger.warning("The sums of folder %s (%s) were repaired: %s, now %s", folder.slug, folder_id, before, after)
+    return [record(Action.QUOTA_REPAIRED, target=folder, folder=folder, before=before, after=after)]
+
+
+def _lock(folder_id):
+    """Whether the folder is still there; its row is locked then until the transaction ends."""
+    return Folder.objects.select_for_update(no_key=True).filter(pk=folder_id).first() is not None
+
+
+def _repair_size(file_id):
+    """Give a file the store's size, and its folder the difference; returns the Event in a list, or []."""
+    file = File.objects.filter(pk=file_id).first()
+    info = get_store().head(file.object_key) if file else None
+    if info is None:
+        return []
+    if info.size_bytes == 0:
+        logger.error("The object of file %s is empty: %s", file.pk, file.object_key)
+        return []
+    with transaction.atomic():
+        _lock(file.folder_id)
+        file = File.objects.select_related("folder").select_for_update(of=("self",)).filter(pk=file_id).first()
+        if file is None or file.size_bytes == info.size_bytes:
+            return []
+        before, after = {"size_bytes": file.size_bytes}, {"size_bytes": info.size_bytes}
+        # Other bytes than those that were recorded have other checksums, too.
+        File.objects.filter(pk=file_id).update(
+            size_bytes=info.size_bytes, sha256=info.sha256 or "", crc32=info.crc32, etag=info.etag
+        )
+        more = info.size_bytes - file.size_bytes
+        Folder.objects.filter(pk=file.folder_id).update(used_bytes=Greatest(F("used_bytes") + more, 0))
+        logger.warning("The size of file %s was repaired: %s, now %s", file_id, before, after)
+        return [record(Action.QUOTA_REPAIRED, target=file, folder=file.folder, before=before, after=after)]

@@ -1,18 +1,26 @@
 """Background doors to the operations of this app. Each may run twice, by two, or be killed and run again."""
 
+import contextlib
+import io
 from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 
-from . import archives, files, uploads
+from . import archives, files, quotas, reconcile, uploads
+from .backups import BackupBusy, making
 from .models import RedeemedLink
+from .storage import StoreUnavailable
+
+# Those that run once a night would lose a day to a store that is away for a minute.
+NIGHTLY = {"autoretry_for": (OperationalError, StoreUnavailable), "retry_backoff": 60, "max_retries": 5}
 
 
 @shared_task
 def remove_abandoned_uploads():
-    """Give up uploads nobody finished, and sweep what killed ones left in the store."""
+    """Give up uploads nobody finished."""
     return uploads.remove_abandoned()
 
 
@@ -30,3 +38,28 @@ def remove_expired_files():
 def complete_checksums():
     """Read files that came in parts, for their SHA-256 and CRC-32."""
     return files.complete_checksums()
+
+
+@shared_task
+def complete_received_uploads():
+    """Complete single PUTs that were sent and never completed."""
+    return reconcile.complete_received()
+
+
+@shared_task(**NIGHTLY)
+def recalculate_quotas():
+    """Hold sizes and used space against the store, and repair what differs."""
+    return len(quotas.recalculate().repaired)
+
+
+@shared_task(**NIGHTLY)
+def reconcile_store():
+    """Remove objects without a row and what killed uploads left; report rows without an object."""
+    reconcile.reconcile()
+
+
+@shared_task(**NIGHTLY)
+def back_up():
+    """Back up the database, and copy what BACKUP_TO does not have yet; one at a time."""
+    with contextlib.suppress(BackupBusy):
+        making.make(stream=io.StringIO())

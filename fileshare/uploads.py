@@ -1,20 +1,12 @@
-"""Bytes on their way in: promised, received, looked at, and only then a file.
+"""Uploads: promised, told where their bytes go, resumed, given up. `completion` makes files of them."""
 
-Nothing is held while a store works: an upload is claimed by a conditional UPDATE, its bytes are
-finished and inspected outside any transaction, and one short transaction makes the File.
-"""
-
-import logging
-import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,19 +15,12 @@ from accounts.notifications import notify
 from audit.log import record
 from audit.models import Action
 from config.access import exists, get_allowed, get_visible
-from config.errors import Conflict, Invalid, Refused
+from config.errors import Conflict, Refused
 
 from . import file_types, filenames, inspection, quotas, tags
 from .models import File, Folder, Upload, Visibility
 from .models.uploads import UploadStatus
-from .storage import ObjectMissing, Part, StoreUnavailable, get_store
-
-logger = logging.getLogger(__name__)
-
-# A request that claimed an upload and died is taken over after this long.
-CLAIM_LEASE = timedelta(minutes=15)
-# How long a second "complete" waits for the first one's answer, in seconds.
-PATIENCE_SECONDS = 10
+from .storage import MultipartMissing, StoreUnavailable, get_store
 
 
 class TooLarge(Refused):
@@ -104,7 +89,7 @@ def initiate(
             upload.save(force_insert=True)
             return upload
     except file_types.FileTypeRefused as refusal:
-        _record_refusal(user=user, folder=place.folder, name=filename, size_bytes=size_bytes, refusal=refusal)
+        record_refusal(user=user, folder=place.folder, name=filename, size_bytes=size_bytes, refusal=refusal)
         raise
 
 
@@ -121,7 +106,7 @@ def initiate_many(*, user, place, files):
         except Refused as refusal:
             answers.append(refusal)
             if isinstance(refusal, file_types.FileTypeRefused):
-                _record_refusal(
+                record_refusal(
                     user=user,
                     folder=place.folder,
                     name=facts["filename"],
@@ -207,16 +192,18 @@ def transfer(upload, *, only_missing=False):
         )
         return Transfer(upload, expires_in, url=signed.url, headers=dict(signed.headers))
     if not upload.store_upload_id:
-        upload.store_upload_id = store.create_multipart(
-            upload.object_key,
-            content_type=upload.content_type,
-            size_bytes=upload.size_bytes,
-            part_size=upload.part_size,
-        )
-        Upload.objects.filter(pk=upload.pk).update(store_upload_id=upload.store_upload_id)
-    received = store.list_parts(upload.object_key, upload.store_upload_id) if only_missing else []
-    have = {part.part_number for part in received}
+        _begin_parts(store, upload)
     expires_in = settings.PART_URL_EXPIRY_SECONDS
+    received = []
+    if only_missing:
+        try:
+            received = store.list_parts(upload.object_key, upload.store_upload_id)
+        except MultipartMissing:
+            if store.head(upload.object_key) is None:
+                raise
+            # Put together by a request that was killed before it made the file: there is nothing left to send.
+            return Transfer(upload, expires_in)
+    have = {part.part_number for part in received}
     parts = [
         {
             "part_number": number,
@@ -236,6 +223,36 @@ def transfer(upload, *, only_missing=False):
     return Transfer(upload, expires_in, parts=parts, received=received)
 
 
+def _begin_parts(store, upload):
+    begun = store.create_multipart(
+        upload.object_key,
+        content_type=upload.content_type,
+        size_bytes=upload.size_bytes,
+        part_size=upload.part_size,
+    )
+    if not Upload.objects.filter(pk=upload.pk, store_upload_id="").update(store_upload_id=begun):
+        # Another request was faster, or gave the upload up.
+        store.abort_multipart(upload.object_key, begun)
+        begun = Upload.objects.filter(pk=upload.pk).values_list("store_upload_id", flat=True).first()
+        if begun is None:
+            raise UploadGone
+    upload.store_upload_id = begun
+
+
+def begin(promised):
+    """The Transfers of Uploads just promised, in order.
+
+    Raises StoreUnavailable (503), and then all of them are taken back: nobody learnt their ids.
+    """
+    try:
+        return [transfer(upload) for upload in promised]
+    except StoreUnavailable:
+        with transaction.atomic():
+            for upload in promised:
+                _forget(upload)
+        raise
+
+
 def resume(*, user, file_id):
     """The Transfer of what an unfinished upload of `user` still lacks. Raises Http404."""
     return transfer(get_visible(file_id, Upload.objects.of(user)), only_missing=True)
@@ -251,60 +268,12 @@ def assert_open(file_id):
     raise UploadGone
 
 
-def complete(*, user, file_id, upload_id=None, parts=None):
-    """Turn an upload of `user` whose bytes have all come into a File, and return it; again: the same File.
-
-    `parts` [{part_number, etag}] name the parts of a multipart upload. Raises Http404; Conflict-like 409
-    when bytes are missing or not as declared (the upload can be mended); FileTypeRefused (415) when
-    the content is not what it claims, and then nothing of it stays.
-    """
-    done = _completed(user, file_id)
-    if done is not None:
-        return done
-    upload = get_visible(file_id, Upload.objects.of(user))
-    place_for(user=user, folder_id=upload.folder_id, subfolder_id=upload.subfolder_id)
-    if upload.is_multipart:
-        if parts is None:
-            raise Invalid("parts", _("Name the parts of a multipart upload."))
-        if upload_id != upload.store_upload_id:
-            raise Conflict(_("This is not the upload_id of this file."), code="wrong_upload_id")
-    if not _claim(upload):
-        return _wait_for_the_other(user, file_id)
-    try:
-        info = _finish_in_store(upload, parts)
-    except BaseException:
-        _unclaim(upload)
-        raise
-    return _publish(upload, info)
-
-
-def receive(*, user, place, filename, content_type, stream, size_bytes, **options):
-    """Take a whole file from a form: `stream` is its binary file of `size_bytes`. Returns the File.
-
-    Raises what `initiate` and `complete` raise; a refusal or fault leaves nothing behind.
-    """
-    upload = initiate(
-        user=user, place=place, filename=filename, size_bytes=size_bytes, content_type=content_type, **options
-    )
-    # Claimed from the start, and in one piece whatever its size: nobody else sends bytes of a form's upload.
-    upload.part_size = None
-    Upload.objects.filter(pk=upload.pk).update(
-        status=UploadStatus.COMPLETING, claimed_at=timezone.now(), part_size=None
-    )
-    try:
-        info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
-    except BaseException:
-        _drop(upload)
-        raise
-    return _publish(upload, info, keep_on_fault=False)
-
-
 def abort(*, user, file_id):
     """Give up an unfinished upload: its space is free at once, its bytes go after the commit. Raises Http404."""
     with transaction.atomic():
         upload = get_visible(file_id, Upload.objects.of(user).select_for_update())
         record(Action.UPLOAD_ABORTED, user=user, target=upload, folder=upload.folder, size_bytes=upload.size_bytes)
-        _drop(upload)
+        drop(upload)
 
 
 def remove_abandoned(*, limit=500):
@@ -315,136 +284,27 @@ def remove_abandoned(*, limit=500):
             upload = Upload.objects.abandoned().select_for_update(skip_locked=True, of=("self",)).filter(pk=pk).first()
             if upload is not None:
                 record(Action.UPLOAD_ABORTED, target=upload, folder=upload.folder, reason="abandoned")
-                _drop(upload)
+                drop(upload)
                 count += 1
-    get_store().sweep(older_than=timezone.now() - 2 * settings.UPLOAD_LIFETIME)
     return count
 
 
-def _completed(user, file_id):
-    if not exists(file_id, File.objects.filter(uploaded_by=user)):
-        return None
-    return get_visible(file_id, File.objects.visible_to(user))
-
-
-def _claim(upload):
-    """True for the one request that may finish this upload now."""
-    now = timezone.now()
-    free = Q(status=UploadStatus.PENDING) | Q(status=UploadStatus.COMPLETING, claimed_at__lt=now - CLAIM_LEASE)
-    return bool(Upload.objects.filter(free, pk=upload.pk).update(status=UploadStatus.COMPLETING, claimed_at=now))
-
-
-def _unclaim(upload):
-    Upload.objects.filter(pk=upload.pk).update(status=UploadStatus.PENDING, claimed_at=None)
-
-
-def _wait_for_the_other(user, file_id):
-    """What the request that claimed the upload first makes of it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        time.sleep(0.1)
-        done = _completed(user, file_id)
-        if done is not None:
-            return done
-        upload = Upload.objects.of(user).filter(pk=file_id).first()
-        if upload is None:
-            done = _completed(user, file_id)
-            if done is None:
-                raise Http404
-            return done
-        if upload.status == UploadStatus.PENDING:
-            break
-    raise Conflict(_("Another request is completing this upload; ask again."), code="upload_completing")
-
-
-def _finish_in_store(upload, parts):
-    store = get_store()
-    if upload.is_multipart:
-        # What the caller says of a part; its size is the store's to know.
-        named = [Part(part["part_number"], part["etag"], size_bytes=0) for part in parts]
-        info = store.complete_multipart(upload.object_key, upload.store_upload_id, named)
-    else:
-        try:
-            info = store.complete_put(upload.object_key, size_bytes=upload.size_bytes)
-        except ObjectMissing:
-            raise Conflict(_("The bytes of this file have not arrived."), code="not_uploaded") from None
-    if info.size_bytes != upload.size_bytes:
-        raise Conflict(_("The bytes are not of the declared size."), code="wrong_size")
-    return info
-
-
-def _publish(upload, info, *, keep_on_fault=True):
-    """Look at the content and make the File. The upload is claimed; its bytes are published in the store."""
-    store = get_store()
-    try:
-        with store.open(upload.object_key) as source:
-            inspection.inspect(source, size=info.size_bytes, filename=upload.filename, policy=upload.type_policy)
-        return _make_file(upload, info)
-    except (file_types.FileTypeRefused, inspection.EmptyFile) as refusal:
-        with transaction.atomic():
-            _record_refusal(
-                user=upload.uploaded_by,
-                folder=upload.folder,
-                name=upload.filename,
-                size_bytes=upload.size_bytes,
-                refusal=refusal,
-            )
-            _drop(upload)
-        raise
-    except UploadGone:
-        # Given up while its content was looked at.
-        _remove_bytes(upload)
-        raise
-    except OSError as error:
-        _give_back(upload, keep_on_fault)
-        raise StoreUnavailable from error
-    except BaseException:
-        _give_back(upload, keep_on_fault)
-        raise
-
-
-def _give_back(upload, keep):
-    _unclaim(upload) if keep else _drop(upload)
-
-
 @transaction.atomic
-def _make_file(upload, info):
-    if Upload.objects.select_for_update().filter(pk=upload.pk).first() is None:
-        raise UploadGone
-    now = timezone.now()
-    days = upload.folder.retention_days
-    file = File.objects.create(
-        pk=upload.pk,
-        folder=upload.folder,
-        subfolder=upload.subfolder,
-        filename=upload.filename,
-        size_bytes=info.size_bytes,
-        content_type=upload.content_type,
-        sha256=info.sha256 or "",
-        crc32=info.crc32,
-        etag=info.etag,
-        object_key=upload.object_key,
-        uploaded_by=upload.uploaded_by,
-        visibility=upload.visibility,
-        uploaded_at=now,
-        expires_at=None if days is None else now + timedelta(days=days),
-    )
-    file.tags.set(tags.rows(upload.tags))
-    quotas.settle(folder_id=upload.folder_id, reserved_bytes=upload.size_bytes, size_bytes=info.size_bytes)
-    Upload.objects.filter(pk=upload.pk).delete()
-    record(Action.UPLOAD, user=upload.uploaded_by, target=file, folder=upload.folder, size_bytes=file.size_bytes)
-    return file
-
-
-@transaction.atomic
-def _drop(upload):
+def drop(upload):
     """Remove the row, release the space; the bytes go after the commit, whatever was there of them."""
+    _forget(upload)
+    transaction.on_commit(partial(remove_bytes, upload), robust=True)
+
+
+def _forget(upload):
     if Upload.objects.filter(pk=upload.pk).delete()[0]:
         quotas.release(folder_id=upload.folder_id, reserved_bytes=upload.size_bytes)
-    transaction.on_commit(partial(_remove_bytes, upload), robust=True)
 
 
-def _remove_bytes(upload):
+def remove_bytes(upload):
+    """Remove from the store what came of an upload whose row is gone; what became a File stays."""
+    if File.objects.filter(pk=upload.pk).exists():
+        return
     store = get_store()
     if upload.store_upload_id:
         store.abort_multipart(upload.object_key, upload.store_upload_id)
@@ -453,7 +313,7 @@ def _remove_bytes(upload):
 
 
 @transaction.atomic
-def _record_refusal(*, user, folder, name, size_bytes, refusal):
+def record_refusal(*, user, folder, name, size_bytes, refusal):
     """Log the refusal and tell the uploader."""
     name = filenames.clean(name)
     record(Action.UPLOAD_REFUSED, user=user, folder=folder, size_bytes=size_bytes, code=refusal.code, filename=name)

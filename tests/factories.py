@@ -7,7 +7,7 @@ import factory
 from django.utils import timezone
 
 from accounts.models import Company, Role, User
-from fileshare import uploads
+from fileshare import completion, uploads
 from fileshare.demo_documents import docx
 from fileshare.models import Folder, FolderPermission, Subfolder
 
@@ -66,7 +66,7 @@ def grant(folder, permission_type, *, user=None, role=None):
 def store_file(*, user, folder, subfolder=None, filename=None, content=None, content_type="", **options):
     """A File that came in through the same door as anybody's, bytes and all."""
     content = docx("Report", [str(uuid.uuid4())]) if content is None else content
-    return uploads.receive(
+    return completion.receive(
         user=user,
         place=uploads.Place(folder, subfolder),
         filename=filename or f"report-{uuid.uuid4().hex[:6]}.docx",

@@ -13,7 +13,7 @@ from config.refusals import payload_of
 from config.schema import PAGE_PARAMETERS
 from config.throttling import throttle
 
-from .. import downloads, uploads
+from .. import completion, downloads, uploads
 from ..models import File, Upload
 from . import serializers
 from .files import shown
@@ -63,21 +63,23 @@ class Initiate(APIView):
             size_bytes=facts["size_bytes"],
             content_type=facts["content_type"],
         )
-        return Response(body(request, uploads.transfer(upload)), status=201)
+        return Response(body(request, uploads.begin([upload])[0]), status=201)
 
     def _many(self, request, place, files):
         read_files = [serializers.FileFactsInput(data=facts) for facts in files]
         valid = [serializer.validated_data for serializer in read_files if serializer.is_valid()]
-        promised = iter(uploads.initiate_many(user=request.user, place=place, files=valid))
-        return [self._one(request, serializer, promised) for serializer in read_files]
+        promised = uploads.initiate_many(user=request.user, place=place, files=valid)
+        transfers = iter(uploads.begin([promise for promise in promised if isinstance(promise, Upload)]))
+        told = iter([promise if isinstance(promise, Refused) else next(transfers) for promise in promised])
+        return [self._one(request, serializer, told) for serializer in read_files]
 
-    def _one(self, request, serializer, promised):
+    def _one(self, request, serializer, told):
         if serializer.errors:
             errors = {field: [str(text) for text in texts] for field, texts in serializer.errors.items()}
             first = next(iter(errors.values()))[0]
             return payload_of(Refused(400, "invalid", first, errors=errors))
-        promise = next(promised)
-        return payload_of(promise) if isinstance(promise, Refused) else body(request, uploads.transfer(promise))
+        answer = next(told)
+        return payload_of(answer) if isinstance(answer, Refused) else body(request, answer)
 
 
 class OneUpload(APIView):
@@ -95,7 +97,7 @@ class Complete(APIView):
     @extend_schema(request=serializers.CompleteInput, responses=serializers.FileSerializer)
     def post(self, request):
         """Make the upload a file: its bytes are counted and looked at. Again: the same answer."""
-        file = uploads.complete(user=request.user, **read(serializers.CompleteInput, request))
+        file = completion.complete(user=request.user, **read(serializers.CompleteInput, request))
         return Response(shown(request.user, file))
 
 

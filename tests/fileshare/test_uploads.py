@@ -3,14 +3,16 @@
 import datetime as dt
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 from django.conf import settings as portal
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from accounts.models import Notification
 from audit.models import Event
-from fileshare import folders, tasks, uploads
+from fileshare import completion, files, folders, tasks, uploads
 from fileshare.models import File, Upload
 from fileshare.storage import get_store
 from tests.factories import DOCX, FolderFactory, SubfolderFactory
@@ -324,6 +326,80 @@ def test_parts_have_to_be_named(api, company_folder, in_parts):
     assert complete(api, transfer, parts=parts).status_code == 200
 
 
+def test_parts_of_another_upload_are_no_parts_of_this_one(api, company_folder, in_parts):
+    transfer, other = begun(api, company_folder, TEXT), begun(api, company_folder, TEXT)
+    parts, foreign = send_parts(transfer, TEXT), send_parts(other, TEXT)
+
+    mixed = [parts[0], foreign[1], *parts[2:]]
+    assert refusal(complete(api, transfer, parts=mixed)) == (409, "wrong_etag")
+    assert refusal(complete(api, transfer, parts=foreign)) == (409, "wrong_etag")
+    answer = complete(api, transfer, upload_id=other["upload_id"], parts=foreign)
+    assert refusal(answer) == (409, "wrong_upload_id")
+    assert space(company_folder) == (0, 2 * len(TEXT))
+
+    assert complete(api, transfer, parts=parts).status_code == 200
+    assert complete(api, other, parts=foreign).status_code == 200
+
+
+def test_a_complete_file_takes_no_more_parts(api, company_folder, in_parts):
+    transfer = begun(api, company_folder, TEXT)
+    complete(api, transfer, parts=send_parts(transfer, TEXT))
+
+    late = send(transfer["parts"][1]["upload_url"], TEXT.upper()[1000:2000])
+
+    assert refusal(late) == (409, "upload_completed")
+    file = File.objects.get()
+    assert b"".join(get_store().read_range(file.object_key, 0, file.size_bytes)) == TEXT
+
+
+def test_a_parts_url_ends_after_an_hour_and_the_upload_goes_on(company_folder, api_as, in_parts, time_machine):
+    start = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
+    time_machine.move_to(start, tick=False)
+    transfer = begun(api_as("uploader"), company_folder, TEXT)
+    time_machine.move_to(start + dt.timedelta(hours=1), tick=False)
+
+    assert refusal(send(transfer["parts"][0]["upload_url"], TEXT[:1000])) == (403, "url_expired")
+    status = api_as("uploader").get(f"/api/fileshare/upload/{transfer['file_id']}").json()
+
+    assert complete(api_as("uploader"), transfer, parts=send_parts(status, TEXT)).status_code == 200
+
+
+def test_the_checksum_of_a_file_in_parts_is_asked_for_at_once(api, company_folder, in_parts, commits, monkeypatch):
+    sent = []
+    monkeypatch.setattr("config.queue.app.send_task", lambda task, **options: sent.append(task))
+    whole, transfer = begun(api, company_folder, TEXT[:900]), begun(api, company_folder, TEXT)
+    send_whole(whole, TEXT[:900])
+
+    with commits():
+        complete(api, whole)
+    assert sent == []
+    with commits():
+        complete(api, transfer, parts=send_parts(transfer, TEXT))
+
+    assert sent == ["fileshare.tasks.complete_checksums"]
+    assert tasks.complete_checksums() == 1
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_store_that_is_down_leaves_nothing_reserved(batch, api, company_folder, in_parts):
+    """As when its disk is gone: what would hold the parts is no folder."""
+    whole, parts = ({"filename": f"{size}.txt", "size_bytes": size} for size in (900, 1001))
+    facts = {"files": [whole, parts]} if batch else parts
+    broken = Path(get_store().root, "multipart")
+    broken.rmdir()
+    broken.touch()
+
+    answer = api.post(INITIATE, {"folder_id": str(company_folder.pk), **facts})
+
+    assert refusal(answer) == (503, "store_unavailable")
+    assert int(answer["Retry-After"]) >= 1
+    assert space(company_folder) == (0, 0)
+    assert not Upload.objects.exists()
+    broken.unlink()
+    broken.mkdir()
+    assert api.post(INITIATE, {"folder_id": str(company_folder.pk), **facts}).status_code == 201
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -540,6 +616,23 @@ def test_a_size_is_a_whole_number_of_bytes(size, api, company_folder):
     assert space(company_folder) == (0, 0)
 
 
+@pytest.mark.parametrize("size", [-1, 0, 1.5, "10", True, None, 2**63, 10**30])
+def test_in_a_batch_too_a_size_is_a_whole_number_of_bytes(size, api, company_folder):
+    batch = [{"filename": "bad.txt", "size_bytes": size}, {"filename": "good.txt", "size_bytes": 7}]
+
+    bad, good = api.post(INITIATE, {"folder_id": str(company_folder.pk), "files": batch}).json()["uploads"]
+
+    assert (bad["code"], list(bad["errors"])) == ("invalid", ["size_bytes"])
+    assert space(company_folder) == (0, 7)
+    assert [str(upload.pk) for upload in Upload.objects.all()] == [good["file_id"]]
+
+
+@pytest.mark.parametrize("size", [5 * 1024 * portal.GIB + 1, 2**63 - 1])
+def test_a_size_no_file_may_have(size, api, company_folder):
+    assert refusal(promise(api, company_folder, b"", size_bytes=size)) == (413, "file_too_large")
+    assert space(company_folder) == (0, 0)
+
+
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
 def test_a_size_that_is_no_json_number(text, api, company_folder):
     body = f'{{"folder_id": "{company_folder.pk}", "filename": "a.txt", "size_bytes": {text}}}'
@@ -696,7 +789,7 @@ def test_a_batch_into_a_folder_that_takes_none_is_refused_as_a_whole(api_as, com
 # --- Space ------------------------------------------------------------------------------------------
 
 
-def test_a_full_folder_takes_nothing_more_until_there_is_room(api, company_folder, commits):
+def test_a_full_folder_takes_nothing_more_until_there_is_room(people, api, company_folder, commits):
     type(company_folder).objects.filter(pk=company_folder.pk).update(quota_bytes=len(TEXT) + 10)
     transfer = begun(api, company_folder, TEXT)
 
@@ -707,8 +800,10 @@ def test_a_full_folder_takes_nothing_more_until_there_is_room(api, company_folde
     assert space(company_folder) == (len(TEXT), 10)
     assert refusal(promise(api, company_folder, b"!")) == (413, "quota_exceeded")
 
+    assert api.delete(f"/api/files/{transfer['file_id']}").status_code == 204
+    assert space(company_folder) == (len(TEXT), 10), "what can be restored still counts"
     with commits():
-        assert api.delete(f"/api/files/{transfer['file_id']}").status_code == 204
+        files.purge(user=people["uploader"], file_id=transfer["file_id"])
 
     assert space(company_folder) == (0, 10)
     assert promise(api, company_folder, TEXT).status_code == 201
@@ -741,12 +836,48 @@ def test_racing_batches_never_overfill_a_folder(people, company_folder, api_as):
 
 
 @REAL_TRANSACTIONS
-def test_completed_twice_at_once_it_is_one_file(people, company_folder, api_as):
+def test_of_twenty_racing_forms_as_many_succeed_as_there_is_room(people, company_folder, api_as):
+    type(company_folder).objects.filter(pk=company_folder.pk).update(quota_bytes=5 * len(TEXT) + 7)
+    apis = [api_as("uploader") for _ in range(20)]
+
+    def send_form(number):
+        form = {"file": SimpleUploadedFile("notes.txt", TEXT, "text/plain"), "folder_id": str(company_folder.pk)}
+        return apis[number].post("/api/files/upload", form, format="multipart").status_code
+
+    answers = at_once(20, send_form)
+
+    assert sorted(answers) == [201] * 5 + [413] * 15
+    assert space(company_folder) == (5 * len(TEXT), 0)
+    assert File.objects.count() == len(objects()) == 5
+    assert not Upload.objects.exists()
+
+
+@REAL_TRANSACTIONS
+def test_asked_for_at_once_the_parts_of_an_upload_belong_to_one(people, company_folder, api_as, in_parts):
     transfer = begun(api_as("uploader"), company_folder, TEXT)
-    send_whole(transfer, TEXT)
+    # As if the first request had been killed before it knew.
+    Upload.objects.update(store_upload_id="")
+    get_store().abort_multipart(Upload.objects.get().object_key, transfer["upload_id"])
     apis = [api_as("uploader") for _ in range(4)]
 
-    answers = at_once(4, lambda number: complete(apis[number], transfer))
+    answers = at_once(4, lambda number: apis[number].get(f"/api/fileshare/upload/{transfer['file_id']}").json())
+
+    assert {answer["upload_id"] for answer in answers} == {Upload.objects.get().store_upload_id}
+    assert len(list(Path(get_store().root, "multipart").iterdir())) == 1
+
+
+@REAL_TRANSACTIONS
+@pytest.mark.parametrize("parts", [False, True])
+def test_completed_twice_at_once_it_is_one_file(parts, people, company_folder, api_as, settings):
+    if parts:
+        settings.MULTIPART_THRESHOLD_BYTES = settings.PART_SIZE_BYTES = 1000
+    transfer = begun(api_as("uploader"), company_folder, TEXT)
+    named = {"parts": send_parts(transfer, TEXT)} if parts else {}
+    if not parts:
+        send_whole(transfer, TEXT)
+    apis = [api_as("uploader") for _ in range(4)]
+
+    answers = at_once(4, lambda number: complete(apis[number], transfer, **named))
 
     assert [answer.status_code for answer in answers] == [200] * 4
     assert len({answer.content for answer in answers}) == 1
@@ -823,7 +954,7 @@ def test_abandoned_uploads_are_removed_once_by_two_at_once(people, company_folde
 def test_a_killed_completion_is_taken_over(api, company_folder):
     transfer = begun(api, company_folder, TEXT)
     send_whole(transfer, TEXT)
-    long_ago = dt.datetime.now(dt.UTC) - uploads.CLAIM_LEASE - dt.timedelta(minutes=1)
+    long_ago = dt.datetime.now(dt.UTC) - completion.CLAIM_LEASE - dt.timedelta(minutes=1)
     Upload.objects.update(status="completing", claimed_at=long_ago)
 
     assert complete(api, transfer).status_code == 200
@@ -833,7 +964,7 @@ def test_a_completion_under_way_is_waited_for_in_patience(api, company_folder, m
     transfer = begun(api, company_folder, TEXT)
     send_whole(transfer, TEXT)
     Upload.objects.update(status="completing", claimed_at=dt.datetime.now(dt.UTC))
-    monkeypatch.setattr(uploads, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(completion, "PATIENCE_SECONDS", 0.2)
 
     assert refusal(complete(api, transfer)) == (409, "upload_completing")
     assert refusal(send_whole(transfer, TEXT)) == (409, "upload_completed")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Company, Role, User
 from accounts.models.roles import CLIENT, OPS
 from config.errors import Refused
-from fileshare import demo_documents, folders, uploads
+from fileshare import completion, demo_documents, folders, uploads
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Subfolder
 
 PASSWORD = "try-the-portal"  # noqa: S105 - the demo prints it
@@ -98,7 +98,7 @@ class Command(BaseCommand):
             subfolder = folder.subfolders.get(slug=subfolder_slug) if subfolder_slug else None
             user = uploader if Folder.objects.uploadable_by(uploader).filter(pk=folder.pk).exists() else boss
             try:
-                file = uploads.receive(
+                file = completion.receive(
                     user=user,
                     place=uploads.Place(folder, subfolder),
                     filename=filename,

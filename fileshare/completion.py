@@ -1,0 +1,209 @@
+"""Bytes that have come: published in the store, looked at, and only then a file.
+
+Nothing is held while a store works: an upload is claimed by a conditional UPDATE, its bytes are
+finished and inspected outside any transaction, and one short transaction makes the File.
+"""
+
+import time
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.http import Http404
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from audit.log import record
+from audit.models import Action
+from config.access import exists, get_visible
+from config.errors import Conflict, Invalid
+from config.queue import send_after_commit
+
+from . import file_types, inspection, quotas, tags
+from .models import File, Upload
+from .models.uploads import UploadStatus
+from .storage import ObjectMissing, Part, StoreUnavailable, get_store
+from .uploads import UploadGone, drop, initiate, place_for, record_refusal, remove_bytes
+
+# A request that claimed an upload and died is taken over after this long.
+CLAIM_LEASE = timedelta(minutes=15)
+# How long a second "complete" waits for the first one's answer, in seconds.
+PATIENCE_SECONDS = 10
+
+
+def complete(*, user, file_id, upload_id=None, parts=None):
+    """Turn an upload of `user` whose bytes have all come into a File, and return it; again: the same File.
+
+    `parts` [{part_number, etag}] name the parts of a multipart upload. Raises Http404; Conflict-like 409
+    when bytes are missing or not as declared (the upload can be mended); FileTypeRefused (415) when
+    the content is not what it claims, and then nothing of it stays.
+    """
+    done = _completed(user, file_id)
+    if done is not None:
+        return done
+    upload = get_visible(file_id, Upload.objects.of(user))
+    place_for(user=user, folder_id=upload.folder_id, subfolder_id=upload.subfolder_id)
+    if upload.is_multipart:
+        if parts is None:
+            raise Invalid("parts", _("Name the parts of a multipart upload."))
+        if upload_id != upload.store_upload_id:
+            raise Conflict(_("This is not the upload_id of this file."), code="wrong_upload_id")
+    if not _claim(upload):
+        return _wait_for_the_other(user, file_id)
+    try:
+        info = _finish_in_store(upload, parts)
+    except BaseException:
+        _unclaim(upload)
+        raise
+    return _publish(upload, info)
+
+
+def receive(*, user, place, filename, content_type, stream, size_bytes, **options):
+    """Take a whole file from a form: `stream` is its binary file of `size_bytes`. Returns the File.
+
+    Raises what `initiate` and `complete` raise; a refusal or fault leaves nothing behind.
+    """
+    upload = initiate(
+        user=user, place=place, filename=filename, size_bytes=size_bytes, content_type=content_type, **options
+    )
+    # Claimed from the start, and in one piece whatever its size: nobody else sends bytes of a form's upload.
+    upload.part_size = None
+    Upload.objects.filter(pk=upload.pk).update(
+        status=UploadStatus.COMPLETING, claimed_at=timezone.now(), part_size=None
+    )
+    try:
+        info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
+    except BaseException:
+        drop(upload)
+        raise
+    return _publish(upload, info, keep_on_fault=False)
+
+
+def claimable():
+    """The uploads nobody is finishing just now; whoever began and died counts as nobody."""
+    lost = Q(status=UploadStatus.COMPLETING, claimed_at__lt=timezone.now() - CLAIM_LEASE)
+    return Upload.objects.filter(Q(status=UploadStatus.PENDING) | lost)
+
+
+def _completed(user, file_id):
+    if not exists(file_id, File.objects.filter(uploaded_by=user)):
+        return None
+    return get_visible(file_id, File.objects.visible_to(user))
+
+
+def _claim(upload):
+    """True for the one request that may finish this upload now."""
+    return bool(claimable().filter(pk=upload.pk).update(status=UploadStatus.COMPLETING, claimed_at=timezone.now()))
+
+
+def _unclaim(upload):
+    Upload.objects.filter(pk=upload.pk).update(status=UploadStatus.PENDING, claimed_at=None)
+
+
+def _wait_for_the_other(user, file_id):
+    """What the request that claimed the upload first makes of it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        done = _completed(user, file_id)
+        if done is not None:
+            return done
+        upload = Upload.objects.of(user).filter(pk=file_id).first()
+        if upload is None:
+            done = _completed(user, file_id)
+            if done is None:
+                raise Http404
+            return done
+        if upload.status == UploadStatus.PENDING:
+            break
+    raise Conflict(_("Another request is completing this upload; ask again."), code="upload_completing")
+
+
+def _finish_in_store(upload, parts):
+    store = get_store()
+    if upload.is_multipart:
+        # What the caller says of a part; its size is the store's to know.
+        named = [Part(part["part_number"], part["etag"], size_bytes=0) for part in parts]
+        info = store.complete_multipart(
+            upload.object_key,
+            upload.store_upload_id,
+            named,
+            size_bytes=upload.size_bytes,
+            part_size=upload.part_size,
+        )
+    else:
+        try:
+            info = store.complete_put(upload.object_key, size_bytes=upload.size_bytes)
+        except ObjectMissing:
+            raise Conflict(_("The bytes of this file have not arrived."), code="not_uploaded") from None
+    if info.size_bytes != upload.size_bytes:
+        raise Conflict(_("The bytes are not of the declared size."), code="wrong_size")
+    return info
+
+
+def _publish(upload, info, *, keep_on_fault=True):
+    """Look at the content and make the File. The upload is claimed; its bytes are published in the store."""
+    store = get_store()
+    try:
+        with store.open(upload.object_key) as source:
+            inspection.inspect(source, size=info.size_bytes, filename=upload.filename, policy=upload.type_policy)
+        return _make_file(upload, info)
+    except (file_types.FileTypeRefused, inspection.EmptyFile) as refusal:
+        with transaction.atomic():
+            record_refusal(
+                user=upload.uploaded_by,
+                folder=upload.folder,
+                name=upload.filename,
+                size_bytes=upload.size_bytes,
+                refusal=refusal,
+            )
+            drop(upload)
+        raise
+    except UploadGone:
+        # While its content was looked at it was given up, or finished by one who took over.
+        done = File.objects.filter(pk=upload.pk).first()
+        if done is not None:
+            return done
+        remove_bytes(upload)
+        raise
+    except OSError as error:
+        _give_back(upload, keep_on_fault)
+        raise StoreUnavailable from error
+    except BaseException:
+        _give_back(upload, keep_on_fault)
+        raise
+
+
+def _give_back(upload, keep):
+    _unclaim(upload) if keep else drop(upload)
+
+
+@transaction.atomic
+def _make_file(upload, info):
+    if Upload.objects.select_for_update().filter(pk=upload.pk).first() is None:
+        raise UploadGone
+    now = timezone.now()
+    days = upload.folder.retention_days
+    file = File.objects.create(
+        pk=upload.pk,
+        folder=upload.folder,
+        subfolder=upload.subfolder,
+        filename=upload.filename,
+        size_bytes=info.size_bytes,
+        content_type=upload.content_type,
+        sha256=info.sha256 or "",
+        crc32=info.crc32,
+        etag=info.etag,
+        object_key=upload.object_key,
+        uploaded_by=upload.uploaded_by,
+        visibility=upload.visibility,
+        uploaded_at=now,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
+    file.tags.set(tags.rows(upload.tags))
+    quotas.settle(folder_id=upload.folder_id, reserved_bytes=upload.size_bytes, size_bytes=info.size_bytes)
+    Upload.objects.filter(pk=upload.pk).delete()
+    record(Action.UPLOAD, user=upload.uploaded_by, target=file, folder=upload.folder, size_bytes=file.size_bytes)
+    if not file.sha256 or file.crc32 is None:
+        send_after_commit("fileshare.tasks.complete_checksums")
+    return file

@@ -1,0 +1,155 @@
+"""Uploads, clean-up, recalculation and reconciliation where the store is a bucket."""
+
+import datetime as dt
+import io
+
+import httpx
+import pytest
+from django.core.management import call_command
+
+from fileshare import quotas, reconcile, tasks
+from fileshare.models import File, Upload
+from fileshare.storage import get_store
+from tests.factories import store_file
+from tests.fileshare.helpers import complete, promise, space
+from tests.servers import new_bucket
+
+pytestmark = [pytest.mark.django_db, pytest.mark.s3]
+TEXT = b"twenty bytes of text"
+
+
+@pytest.fixture(autouse=True)
+def bucket(s3_server, settings):
+    """The portal on a bucket of this test's own; above 5 MiB a file comes in parts."""
+    bucket = new_bucket(s3_server)
+    settings.STORAGE, settings.S3_FILESHARE_BUCKET = "s3", bucket.name
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {
+            "BACKEND": "storages.backends.s3.S3Storage",
+            "OPTIONS": {
+                "access_key": bucket.access_key,
+                "secret_key": bucket.secret_key,
+                "bucket_name": bucket.name,
+                "region_name": bucket.region,
+                "endpoint_url": bucket.endpoint_url,
+                "addressing_style": "path",
+                "signature_version": "s3v4",
+            },
+        },
+    }
+    settings.MULTIPART_THRESHOLD_BYTES = settings.PART_SIZE_BYTES = 5 * settings.MIB
+    return bucket
+
+
+@pytest.fixture
+def api(api_as):
+    return api_as("uploader")
+
+
+def sent(transfer, body):
+    """PUT all of it, in as many requests as the transfer asks for; what complete wants to hear of it."""
+    if transfer["method"] == "PUT":
+        httpx.put(transfer["upload_url"], content=body, headers=transfer["headers"]).raise_for_status()
+        return {}
+    parts = []
+    for part in transfer["parts"]:
+        start = (part["part_number"] - 1) * transfer["part_size"]
+        answer = httpx.put(part["upload_url"], content=body[start : start + transfer["part_size"]], timeout=60)
+        parts.append({"part_number": part["part_number"], "etag": answer.raise_for_status().headers["ETag"]})
+    return {"parts": parts}
+
+
+def objects(prefix=""):
+    return [key for key, _size, _modified in get_store().list(prefix)]
+
+
+@pytest.mark.parametrize("size", [1000, 6 * 2**20])
+def test_a_file_arrives_whole_and_its_checksums_follow(size, api, company_folder, commits, monkeypatch):
+    asked = []
+    monkeypatch.setattr("config.queue.app.send_task", lambda task, **options: asked.append(task))
+    body = (TEXT * (size // len(TEXT) + 1))[:size]
+    transfer = promise(api, company_folder, body, "notes.txt").json()
+
+    named = sent(transfer, body)
+    with commits():
+        answer = complete(api, transfer, **named)
+
+    assert answer.status_code == 200, answer.json()
+    assert asked == ["fileshare.tasks.complete_checksums"]
+    assert tasks.complete_checksums() == 1
+    file = File.objects.get()
+    assert len(file.sha256) == 64
+    assert b"".join(get_store().read_range(file.object_key, 0, file.size_bytes)) == body
+    assert space(company_folder) == (size, 0)
+
+
+def test_abandoned_uploads_leave_neither_parts_nor_space(api, company_folder, commits):
+    body = TEXT * 300_000
+    parts, whole = (
+        promise(api, company_folder, body, "a.txt").json(),
+        promise(api, company_folder, TEXT, "b.txt").json(),
+    )
+    sent({**parts, "parts": parts["parts"][:1]}, body)
+    sent(whole, TEXT)
+    key = Upload.objects.get(pk=parts["file_id"]).object_key
+    store = get_store()
+    assert len(store.list_parts(key, parts["upload_id"])) == 1
+    Upload.objects.update(expires_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+
+    with commits():
+        assert tasks.remove_abandoned_uploads() == 2
+
+    assert space(company_folder) == (0, 0)
+    left = store.client.list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])
+    assert left == []
+    assert store.client.list_objects_v2(Bucket=store.bucket).get("Contents", []) == []
+
+
+def test_what_was_sent_and_never_completed_is_completed(api, company_folder, people):
+    transfer = promise(api, company_folder, TEXT, "notes.txt").json()
+    sent(transfer, TEXT)
+    assert tasks.complete_received_uploads() == 0
+    Upload.objects.update(created_at=dt.datetime.now(dt.UTC) - dt.timedelta(minutes=16))
+
+    assert tasks.complete_received_uploads() == 1
+
+    assert str(File.objects.get().pk) == transfer["file_id"]
+    assert space(company_folder) == (len(TEXT), 0)
+
+
+def test_orphans_go_missing_ones_are_told_and_leftovers_are_swept(api, people, company_folder, settings):
+    kept = store_file(user=people["uploader"], folder=company_folder)
+    lost = store_file(user=people["uploader"], folder=company_folder)
+    get_store().delete(lost.object_key)
+    get_store().write("files/gone/1/a.txt", io.BytesIO(TEXT), size_limit=len(TEXT))
+    sent(promise(api, company_folder, TEXT, "notes.txt").json(), TEXT)
+    left = Upload.objects.get().object_key
+    Upload.objects.all().delete()
+    assert get_store().head(f"staging/{left}")
+    assert reconcile.reconcile().removed == 0
+    assert objects("files/gone/") != []
+    # The service keeps its own time and believes no signature of another day: it is the grace that shrinks.
+    settings.ORPHAN_GRACE, settings.UPLOAD_LIFETIME = dt.timedelta(0), dt.timedelta(0)
+
+    out = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("reconcile", stdout=out, stderr=io.StringIO())
+
+    assert objects() == [kept.object_key]
+    assert get_store().head(f"staging/{left}") is None
+    assert "leftovers: 1." in out.getvalue()
+    assert str(lost.pk) in out.getvalue()
+
+
+def test_sizes_are_the_buckets(people, company_folder):
+    file = store_file(user=people["uploader"], folder=company_folder)
+    get_store().write(file.object_key, io.BytesIO(TEXT), size_limit=len(TEXT))
+
+    (event,) = quotas.recalculate().repaired
+
+    file.refresh_from_db()
+    assert (file.size_bytes, file.sha256) == (len(TEXT), "")
+    assert event.detail["after"] == {"size_bytes": len(TEXT)}
+    assert space(company_folder) == (len(TEXT), 0)
+    assert tasks.complete_checksums() == 1
