@@ -112,6 +112,10 @@ class FileAdmin(ReadOnlyAdmin):
     list_select_related = ["folder", "subfolder", "uploaded_by"]
     search_fields = ["filename"]
 
+    def get_queryset(self, request):
+        # What was deleted has a page of its own, where it is restored or purged.
+        return super().get_queryset(request).filter(deleted_at=None)
+
 
 @admin.register(Upload)
 class UploadAdmin(ReadOnlyAdmin):

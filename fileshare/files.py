@@ -1,17 +1,18 @@
-"""What is done with a stored file: rename, publish, tag, delete, and let expire."""
+"""What is done with a stored file: rename, publish, tag, delete, restore, and let expire."""
 
 import zlib
 from functools import partial
 from hashlib import sha256
 
 from django.db import transaction
+from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.log import record
 from audit.models import Action
-from config.access import get_allowed
-from config.errors import Invalid
+from config.access import get_allowed, get_visible
+from config.errors import Conflict, Invalid
 
 from . import file_types, filenames, quotas, tags
 from .folders import locked_folder
@@ -57,31 +58,75 @@ def change(*, user, file_id, filename=None, visibility=None, tag_names=None):
 
 @transaction.atomic
 def delete(*, user, file_id):
-    """Delete a file and give its space back. Returns the File as it was.
+    """Move a file to the trash: out of everybody's reach at once, still counted. Returns the File.
 
-    Raises Http404 when `user` may not see it, PermissionDenied when they may see it but not delete
-    it. Its bytes go after the commit.
+    Raises Http404 when `user` may not see it, PermissionDenied when they may see it but not delete it.
     """
-    visible, deletable = File.objects.visible_to(user), File.objects.deletable_by(user)
-    file = get_allowed(file_id, visible=visible, allowed=deletable)
-    locked_folder(file.folder_id)
-    file = get_allowed(file_id, visible=visible, allowed=deletable.select_for_update(of=("self",)))
+    file = get_allowed(
+        file_id,
+        visible=File.objects.visible_to(user),
+        allowed=File.objects.deletable_by(user).select_for_update(of=("self",)),
+    )
+    file.deleted_at, file.deleted_by = timezone.now(), user
+    file.save(update_fields=["deleted_at", "deleted_by"])
+    record(Action.DELETE, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes)
+    return file
+
+
+@transaction.atomic
+def restore(*, user, file_id):
+    """Take a file out of the trash, as it was: the day it expires has not moved. Returns the File.
+
+    Raises Http404, PermissionDenied, Conflict (409) when it has not been deleted.
+    """
+    file = _in_trash(user, file_id, lock=True)
+    file.deleted_at = file.deleted_by = None
+    file.save(update_fields=["deleted_at", "deleted_by"])
+    record(Action.RESTORE, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes)
+    return file
+
+
+@transaction.atomic
+def purge(*, user, file_id):
+    """Delete a file in the trash for good and give its space back. Returns the File as it was.
+
+    Raises Http404, PermissionDenied, Conflict (409) when it has not been deleted. Its bytes go after
+    the commit.
+    """
+    locked_folder(_in_trash(user, file_id).folder_id)
+    file = _in_trash(user, file_id, lock=True)
     pk = file.pk
-    _remove(file, Action.DELETE, user=user)
+    _remove(file, Action.PURGE, user=user)
     file.pk = pk
     return file
 
 
+def _in_trash(user, file_id, *, lock=False):
+    rows = File.objects.restorable_by(user)
+    try:
+        return get_visible(file_id, rows.select_for_update(of=("self",)) if lock else rows)
+    except Http404:
+        get_allowed(file_id, visible=File.objects.visible_to(user), allowed=File.objects.deletable_by(user))
+    raise Conflict(_("This file is not in the trash."), code="not_in_trash")
+
+
 def remove_expired(*, limit=500):
-    """Delete files whose time is over; many workers may run it at once. Returns how many went."""
+    """Remove files whose time is over, in their folder or in the trash; many workers may run it at once.
+
+    Returns how many went, at most twice `limit`.
+    """
+    expired = _remove_all(File.objects.expired(), "expires_at", Action.EXPIRED, limit)
+    return expired + _remove_all(File.objects.forgotten(), "deleted_at", Action.PURGE, limit)
+
+
+def _remove_all(rows, time_field, action, limit):
     count = 0
-    expired = File.objects.filter(expires_at__lte=timezone.now())
-    for pk, folder_id in list(expired.order_by("expires_at").values_list("pk", "folder_id")[:limit]):
+    for pk, folder_id in list(rows.order_by(time_field).values_list("pk", "folder_id")[:limit]):
         with transaction.atomic():
             locked_folder(folder_id)
-            file = expired.select_for_update(skip_locked=True).filter(pk=pk).first()
+            file = rows.select_for_update(skip_locked=True).filter(pk=pk).first()
             if file is not None:
-                _remove(file, Action.EXPIRED)
+                _remove(file, action)
                 count += 1
     return count
 

@@ -139,13 +139,12 @@ def _save(folder):
 def delete_folder(*, user, folder_id):
     """Delete a folder that holds no files and no uploads on their way, with its subfolders and permissions.
 
-    Raises Http404, PermissionDenied, Conflict (409).
+    Files of it in the trash count. Raises Http404, PermissionDenied, Conflict (409).
     """
     folder = _manageable(user, folder_id)
     if folder.kind == "documents":
         raise Conflict(_("Client documents cannot be deleted."), code="built_in_folder")
-    if folder.files.exists() or folder.uploads.exists():
-        raise Conflict(_("The folder is not empty."), code="not_empty")
+    _assert_empty(folder, _("The folder is not empty."))
     record(Action.FOLDER_DELETED, user=user, target=folder, folder=folder)
     folder.delete()
 
@@ -180,7 +179,7 @@ def rename_subfolder(*, user, subfolder_id, name):
 
 @transaction.atomic
 def delete_subfolder(*, user, subfolder_id):
-    """Delete an empty subfolder. Raises Http404, PermissionDenied, Conflict (409)."""
+    """Delete an empty subfolder; files of it in the trash count. Raises Http404, PermissionDenied, Conflict (409)."""
     folders = Folder.objects
     subfolder = get_allowed(
         subfolder_id,
@@ -189,10 +188,17 @@ def delete_subfolder(*, user, subfolder_id):
     )
     # Uploads into it hold the folder's lock while they begin; whoever needs both rows takes this one first.
     folder = locked_folder(subfolder.folder_id)
-    if subfolder.files.exists() or subfolder.uploads.exists():
-        raise Conflict(_("The subfolder is not empty."), code="not_empty")
+    _assert_empty(subfolder, _("The subfolder is not empty."))
     record(Action.FOLDER_DELETED, user=user, target=subfolder, folder=folder)
     subfolder.delete()
+
+
+def _assert_empty(place, message):
+    if place.uploads.exists() or place.files.filter(deleted_at=None).exists():
+        raise Conflict(message, code="not_empty")
+    if place.files.exists():
+        text = _("The trash still holds files of this folder. Delete them there for good first.")
+        raise Conflict(text, code="not_empty")
 
 
 def locked_folder(folder_id):

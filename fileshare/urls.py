@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import archives, dashboard, files, folders
+from .views import archives, dashboard, files, folders, trash
 from .views.secure_downloads import SecureDownload
 from .views.store import store_object
 
@@ -18,6 +18,9 @@ urlpatterns = [
     path("files/download.zip", archives.download_chosen, name="files-download"),
     path("files/", folders.my_files, name="my-files"),
     path("files/upload", files.upload, name="file-upload"),
+    path("files/trash/", trash.trash, name="trash"),
+    path("files/<uuid:file_id>/restore", trash.restore, name="file-restore"),
+    path("files/<uuid:file_id>/purge", trash.purge, name="file-purge"),
     path("files/<uuid:file_id>/", files.file, name="file"),
     path("files/<uuid:file_id>/download", files.download, name="file-download"),
     path("files/<uuid:file_id>/delete", files.delete, name="file-delete"),

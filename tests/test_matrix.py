@@ -11,10 +11,10 @@ from django.urls import URLPattern, get_resolver
 
 from accounts import tokens
 from accounts.models import Role
-from fileshare import folders, uploads
+from fileshare import files, folders, uploads
 from fileshare.demo_documents import docx
 from fileshare.models import FolderPermission
-from tests.factories import DOCX, CompanyFactory, SubfolderFactory
+from tests.factories import DOCX, CompanyFactory, SubfolderFactory, store_file
 
 pytestmark = pytest.mark.django_db
 ROLES = ["nobody", "off", "client", "colleague", "stranger", "ops", "uploader", "super"]
@@ -62,6 +62,9 @@ API = {
     "GET files/<str:file_id>": [401, 401, 404, 200, 404, 404, 200, 200],
     "PATCH files/<str:file_id>": [401, 401, 404, 403, 404, 404, 200, 200],
     "DELETE files/<str:file_id>": [401, 401, 404, 403, 404, 404, 204, 204],
+    "GET files/trash": SIGNED_IN(200),
+    "DELETE files/trash/<str:file_id>": [401, 401, 404, 404, 404, 404, 204, 204],
+    "POST files/<str:file_id>/restore": [401, 401, 404, 404, 404, 404, 200, 200],
     "GET files/<str:file_id>/download": [401, 401, 404, 302, 404, 404, 302, 302],
     "GET fileshare/folders": SIGNED_IN(200),
     "POST fileshare/folders": SUPER(201),
@@ -110,6 +113,9 @@ PAGES = {
     "files/": LOGIN_FIRST(200),
     "files/download.zip": LOGIN_FIRST(405),
     "files/upload": LOGIN_FIRST(405),
+    "files/trash/": LOGIN_FIRST(200),
+    "files/<uuid:file_id>/restore": LOGIN_FIRST(405),
+    "files/<uuid:file_id>/purge": LOGIN_FIRST(405),
     "files/<uuid:file_id>/": [302, 302, 404, 200, 404, 404, 200, 200],
     "files/<uuid:file_id>/download": [302, 302, 404, 302, 404, 404, 302, 302],
     "files/<uuid:file_id>/delete": LOGIN_FIRST(405),
@@ -133,6 +139,8 @@ POSTS = {
     "files/download.zip": [302, 302, 404, 200, 404, 404, 200, 200],
     "files/<uuid:file_id>/delete": [302, 302, 404, 403, 404, 404, 302, 302],
     "files/<uuid:file_id>/edit": [302, 302, 404, 403, 404, 404, 302, 302],
+    "files/<uuid:file_id>/restore": [302, 302, 404, 404, 404, 404, 302, 302],
+    "files/<uuid:file_id>/purge": [302, 302, 404, 404, 404, 404, 302, 302],
 }
 
 
@@ -165,7 +173,15 @@ class World:
             "<str:token>": "nonsense",
         }
         of_upload = {"file_id": str(upload.pk)}
-        self.special_ids = {"GET fileshare/upload/<str:file_id>": upload.pk}
+        trashed = store_file(user=people["uploader"], folder=folder)
+        files.delete(user=people["uploader"], file_id=trashed.pk)
+        self.special_ids = {
+            "GET fileshare/upload/<str:file_id>": upload.pk,
+            "DELETE files/trash/<str:file_id>": trashed.pk,
+            "POST files/<str:file_id>/restore": trashed.pk,
+            "files/<uuid:file_id>/restore": trashed.pk,
+            "files/<uuid:file_id>/purge": trashed.pk,
+        }
         password = "seven green boats"
         self.bodies = {
             "POST auth/signup": {"email": "new@example.org", "password": password, "name": "New"},
@@ -300,7 +316,7 @@ def test_post(path, role, status, world, people, client):
     if role != "nobody":
         client.force_login(people[role])
 
-    response = client.post(world.path(path), world.forms.get(path, dict)())
+    response = client.post(world.path(path, path), world.forms.get(path, dict)())
 
     assert response.status_code == status
     if role in ("nobody", "off") and path != "logout":

@@ -1,7 +1,7 @@
 """Many files at once for scripts."""
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
 
 from accounts.api.auth import read
@@ -15,14 +15,20 @@ ZIP = {(200, "application/zip"): OpenApiTypes.BINARY}
 
 
 class Bulk(APIView):
-    @extend_schema(request=serializers.BulkInput, responses=ZIP)
+    @extend_schema(
+        parameters=[OpenApiParameter("partial", OpenApiTypes.BOOL, description="The same as in the body.")],
+        request=serializers.BulkInput,
+        responses=ZIP,
+    )
     def post(self, request):
         """Up to 1,000 files as one stored ZIP of exact length; the Link header says where to resume it.
 
-        All or nothing, unless `partial`: then SKIPPED.txt lists what was left out.
+        All or nothing, unless `partial` is asked for: then SKIPPED.txt lists what was left out.
         """
         throttle(request, "download_url")
-        stream = archives.make(user=request.user, **read(serializers.BulkInput, request))
+        facts = read(serializers.BulkInput, request)
+        partial = facts["partial"] or request.GET.get("partial", "").lower() in ("1", "true", "yes")
+        stream = archives.make(user=request.user, file_ids=facts["file_ids"], partial=partial)
         return send_archive(request, stream, headers={})
 
 

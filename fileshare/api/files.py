@@ -18,7 +18,7 @@ from config.pagination import answer, keyset_page, page_of
 from config.schema import PAGE_PARAMETERS
 from config.throttling import throttle
 
-from .. import downloads, files, folders, uploads
+from .. import completion, downloads, files, folders, uploads
 from ..models import File, TypePolicy
 from . import serializers
 
@@ -32,7 +32,7 @@ def shown(user, file):
 def receive(request, *, place, facts, **options):
     """Hand a form's file to the operation; returns the File."""
     upload = facts["file"]
-    return uploads.receive(
+    return completion.receive(
         user=request.user,
         place=place,
         filename=upload.name,
@@ -126,7 +126,7 @@ class FormUpload(APIView):
 class FolderFile(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request, file_id):
-        """Delete a file."""
+        """Move a file to the trash, where it can be restored for some days."""
         files.delete(user=request.user, file_id=file_id)
         return Response(status=204)
 
@@ -152,3 +152,28 @@ class FileDownload(APIView):
         throttle(request, "download_url")
         url = downloads.presigned_url(user=request.user, file_id=file_id)
         return HttpResponseRedirect(request.build_absolute_uri(url))
+
+
+class Trash(APIView):
+    @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.TrashedFileSerializer))
+    def get(self, request):
+        """The deleted files the caller may restore, last deleted first."""
+        rows = File.objects.restorable_by(request.user).with_details(request.user)
+        page = keyset_page(rows, request=request, time_field="deleted_at")
+        return answer(page, serializers.TrashedFileSerializer)
+
+
+class TrashedFile(APIView):
+    @extend_schema(responses={204: None})
+    def delete(self, request, file_id):
+        """Delete a file in the trash for good; its space is free again."""
+        files.purge(user=request.user, file_id=file_id)
+        return Response(status=204)
+
+
+class Restore(APIView):
+    @extend_schema(request=None, responses=serializers.FileSerializer)
+    def post(self, request, file_id):
+        """Take a file out of the trash, as it was."""
+        file = files.restore(user=request.user, file_id=file_id)
+        return Response(shown(request.user, file))

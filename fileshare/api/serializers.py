@@ -105,6 +105,15 @@ class FileSerializer(serializers.ModelSerializer):
         ]
 
 
+class TrashedFileSerializer(FileSerializer):
+    """A file in the trash that the caller may restore until `purge_at`."""
+
+    purge_at = serializers.DateTimeField(read_only=True)
+
+    class Meta(FileSerializer.Meta):
+        fields = [*FileSerializer.Meta.fields, "deleted_at", "purge_at"]
+
+
 class PermissionHolderSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     email = serializers.EmailField()

@@ -36,6 +36,7 @@ class Tag(models.Model):
 
 
 NOBODY = Q(pk__in=[])
+LIVE = Q(deleted_at=None)
 EVERYTHING = ~NOBODY
 
 
@@ -56,12 +57,32 @@ def _deletable(user):
     return own | Q(folder__owner=user)
 
 
+def _unexpired():
+    return Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+
+
 class FileQuerySet(models.QuerySet):
     """What a person may do with a file is decided here and nowhere else."""
 
     def kept(self):
-        """Those whose time has not run out."""
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+        """Those whose time has not run out and that nobody has deleted."""
+        return self.filter(_unexpired(), LIVE)
+
+    def trashed(self):
+        """Those in the trash that can still be restored."""
+        return self.filter(_unexpired(), deleted_at__gt=timezone.now() - settings.TRASH_LIFETIME)
+
+    def restorable_by(self, user):
+        """Those in the trash that `user` may restore, or delete for good: whoever may delete them."""
+        return self.trashed().filter(_deletable(user))
+
+    def expired(self):
+        """Those whose folder keeps them no longer, in the trash or not."""
+        return self.filter(expires_at__lte=timezone.now())
+
+    def forgotten(self):
+        """Those that lay in the trash for as long as it keeps them."""
+        return self.filter(deleted_at__lte=timezone.now() - settings.TRASH_LIFETIME)
 
     def downloadable_by(self, user):
         """Those `user` may download: in a folder they may download from, or public."""
@@ -133,14 +154,13 @@ class File(models.Model):
     """A stored file. Twice the same name in one place is two rows, versions by `uploaded_at`.
 
     `sha256` (hex) and `crc32` are of the whole content; both are empty on a large upload until the
-    checksum task has read it. `etag` is the object store's, unquoted.
+    checksum task has read it. `etag` is the object store's, unquoted. `deleted_at` puts it in the trash:
+    nobody sees it but who may restore it, and its bytes and its place in the quota stay.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
     folder = models.ForeignKey(Folder, on_delete=models.PROTECT, related_name="files", db_index=False)
-    subfolder = models.ForeignKey(
-        Subfolder, on_delete=models.PROTECT, null=True, blank=True, related_name="files", db_index=False
-    )
+    subfolder = models.ForeignKey(Subfolder, on_delete=models.PROTECT, null=True, blank=True, related_name="files")
     filename = models.CharField(max_length=255)
     size_bytes = models.BigIntegerField()
     content_type = models.CharField(max_length=127)
@@ -149,12 +169,16 @@ class File(models.Model):
     etag = models.CharField(max_length=100, blank=True)
     object_key = models.CharField(max_length=500, unique=True)
     uploaded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="files", db_index=False
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="files"
     )
     visibility = models.CharField(max_length=10, choices=Visibility.choices, default=Visibility.PRIVATE)
     tags = models.ManyToManyField(Tag, blank=True, related_name="files")
     uploaded_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    deleted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     download_count = models.PositiveIntegerField(default=0)
 
     objects = FileQuerySet.as_manager()
@@ -165,19 +189,24 @@ class File(models.Model):
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="file_size_positive"),
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="file_visibility_known"),
         ]
+        # The lists hold no trash, so that a place where much was deleted is walked no slower.
         indexes = [
-            models.Index(fields=["-uploaded_at", "-id"], name="file_newest"),
-            models.Index(fields=["folder", "-uploaded_at", "-id"], name="file_newest_in_folder"),
-            models.Index(fields=["subfolder", "-uploaded_at", "-id"], name="file_newest_in_subfolder"),
+            models.Index(fields=["-uploaded_at", "-id"], condition=LIVE, name="file_live"),
+            models.Index(fields=["folder", "-uploaded_at", "-id"], condition=LIVE, name="file_live_in_folder"),
+            models.Index(fields=["subfolder", "-uploaded_at", "-id"], condition=LIVE, name="file_live_in_subfolder"),
             models.Index(
-                fields=["folder", "-uploaded_at", "-id"], condition=Q(subfolder=None), name="file_newest_in_root"
+                fields=["folder", "-uploaded_at", "-id"], condition=LIVE & Q(subfolder=None), name="file_live_in_root"
             ),
             models.Index(fields=["folder", "filename", "-uploaded_at"], name="file_versions"),
-            models.Index(fields=["uploaded_by", "-uploaded_at", "-id"], name="file_newest_by_uploader"),
+            models.Index(fields=["uploaded_by", "-uploaded_at", "-id"], condition=LIVE, name="file_live_by_uploader"),
             models.Index(
-                fields=["-uploaded_at", "-id"], condition=Q(visibility=Visibility.PUBLIC), name="file_newest_public"
+                fields=["-uploaded_at", "-id"],
+                condition=LIVE & Q(visibility=Visibility.PUBLIC),
+                name="file_live_public",
             ),
             models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="file_expiry"),
+            models.Index(fields=["-deleted_at", "-id"], condition=Q(deleted_at__isnull=False), name="file_trash"),
+            models.Index(fields=["deleted_by"], condition=Q(deleted_by__isnull=False), name="file_deleted_by"),
             models.Index(fields=["uploaded_at"], condition=Q(sha256=""), name="file_without_checksum"),
         ]
 
@@ -192,3 +221,11 @@ class File(models.Model):
     def extension(self):
         """Lower case, without the dot; "" for none."""
         return filenames.extension(self.filename)
+
+    @property
+    def purge_at(self):
+        """When it goes for good; None for one that is in no trash."""
+        if self.deleted_at is None:
+            return None
+        purge_at = self.deleted_at + settings.TRASH_LIFETIME
+        return min(purge_at, self.expires_at) if self.expires_at else purge_at

@@ -4,6 +4,7 @@ import uuid
 
 from django.contrib.auth.decorators import login_required
 from django.http import StreamingHttpResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -12,6 +13,7 @@ from config.throttling import throttle
 
 from .. import archives, folders
 from ..filenames import content_disposition
+from ..models import File
 from ..storage import ObjectInfo
 from .sending import answer_range
 
@@ -44,10 +46,21 @@ def send_archive(request, stream, *, headers):
 @login_required
 @require_POST
 def download_chosen(request):
-    """The chosen files of a table (`file_ids`) as one ZIP."""
+    """The chosen files of a table (`file_ids`) as one ZIP; with `partial` those of them that are still to be had.
+
+    Without it, when some are not, a page that says so and offers the others.
+    """
     throttle(request, "download_url")
-    ids = [uuid.UUID(text) for text in request.POST.getlist("file_ids") if is_uuid(text)]
-    return send_archive(request, archives.make(user=request.user, file_ids=ids), headers={})
+    ids = list(dict.fromkeys(uuid.UUID(text) for text in request.POST.getlist("file_ids") if is_uuid(text)))
+    try:
+        stream = archives.make(user=request.user, file_ids=ids, partial="partial" in request.POST)
+    except archives.SomeRefused as refusal:
+        rest = File.objects.downloadable_by(request.user).filter(pk__in=ids).count()
+        if not rest:
+            raise
+        context = {"file_ids": ids, "rest": rest, "refused": len(ids) - rest}
+        return render(request, "fileshare/download_rest.html", context, status=refusal.status)
+    return send_archive(request, stream, headers={})
 
 
 @login_required

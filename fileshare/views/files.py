@@ -1,9 +1,13 @@
 """One file: its page, its download, and what is done with it."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from config.access import get_visible
@@ -11,7 +15,7 @@ from config.errors import Invalid
 from config.forms import attempt
 from config.throttling import throttle
 
-from .. import downloads, files, folders, uploads
+from .. import completion, downloads, files, folders, uploads
 from ..forms import FileForm, UploadForm
 from ..models import File
 
@@ -32,7 +36,7 @@ def _file_page(request, file_id, *, form=None, status=200):
     if form is None and row.can_delete:
         tags = ", ".join(tag.name for tag in row.tags.all())
         form = FileForm(initial={"filename": row.filename, "tags": tags})
-    context = {"file": row, "versions": list(versions), "rename_form": form}
+    context = {"file": row, "versions": list(versions), "rename_form": form, "trash_days": settings.TRASH_DAYS}
     return render(request, "fileshare/file.html", context, status=status)
 
 
@@ -47,9 +51,15 @@ def download(request, file_id):
 @login_required
 @require_POST
 def delete(request, file_id):
-    """Delete a file and go back to its folder."""
+    """Move a file to the trash and go back to its folder."""
     row = files.delete(user=request.user, file_id=file_id)
-    messages.success(request, _("“%(name)s” was deleted.") % {"name": row.filename})
+    text = ngettext(
+        "“{name}” was moved to {trash}. It can be restored within {days} day.",
+        "“{name}” was moved to {trash}. It can be restored within {days} days.",
+        settings.TRASH_DAYS,
+    )
+    link = format_html('<a href="{}">{}</a>', reverse("trash"), _("the trash"))
+    messages.success(request, format_html(text, name=row.filename, trash=link, days=settings.TRASH_DAYS))
     return redirect(row.subfolder or row.folder)
 
 
@@ -80,7 +90,7 @@ def upload(request):
         subfolder_id=facts["subfolder_id"],
     )
     upload = facts["file"]
-    row = uploads.receive(
+    row = completion.receive(
         user=request.user,
         place=place,
         filename=upload.name,

@@ -1,5 +1,15 @@
 /** One dialog for all questions: a button whose data-confirm, or whose form's, asks before the form is sent.
- * "{name}" in the question is the button's data-confirm-name. */
+ * "{name}" in the question is the button's data-confirm-name. Scripts ask by ask(). */
+
+let show = null; // of the mounted dialog
+
+/** @param {string} question
+ * @param {string} [yes] what the button says that agrees
+ * @returns {Promise<boolean>} true at once where there is no dialog
+ */
+export async function ask(question, yes) {
+  return show === null || show(question, yes);
+}
 
 /** @param {HTMLDialogElement} dialog */
 export function mount(dialog) {
@@ -8,26 +18,30 @@ export function mount(dialog) {
   const yes = dialog.querySelector("[data-part=yes]");
   const usual = yes.textContent;
   let agreed = null;
-  let waiting = null;
+  let answer = null;
 
-  document.addEventListener("submit", (event) => {
+  show = (question, word) => {
+    text.textContent = question;
+    yes.textContent = word ?? usual;
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => {
+      answer = resolve;
+    });
+  };
+
+  document.addEventListener("submit", async (event) => {
     const button = event.submitter;
     const question = button?.dataset.confirm ?? button?.form?.dataset.confirm;
     if (!question || button === agreed) return;
     event.preventDefault();
-    waiting = button;
-    text.textContent = question.replace("{name}", () => button.dataset.confirmName ?? "");
-    yes.textContent = button.dataset.confirmYes ?? button.form.dataset.confirmYes ?? usual;
-    dialog.returnValue = "";
-    dialog.showModal();
-  });
-
-  dialog.addEventListener("close", () => {
-    const button = waiting;
-    waiting = null;
-    if (dialog.returnValue !== "yes" || !button?.isConnected) return;
+    const name = button.dataset.confirmName ?? "";
+    const word = button.dataset.confirmYes ?? button.form.dataset.confirmYes;
+    if (!(await ask(question.replace("{name}", () => name), word)) || !button.isConnected) return;
     agreed = button;
     button.form.requestSubmit(button);
     agreed = null;
   });
+
+  dialog.addEventListener("close", () => answer?.(dialog.returnValue === "yes"));
 }

@@ -69,7 +69,12 @@ def choose(page, *paths):
 
 def upload_row(page, name):
     """The row of one upload in the list below the drop zone."""
-    return page.locator(".upload-row").filter(has=page.get_by_text(name, exact=True))
+    return page.locator(".upload-row[data-state]").filter(has=page.get_by_text(name, exact=True))
+
+
+def unfinished_row(page, name):
+    """The row of an upload that was begun earlier and waits for its file."""
+    return page.locator("[data-part=unfinished] .upload-row").filter(has=page.get_by_text(name, exact=True))
 
 
 def download(page, name):

@@ -46,7 +46,7 @@ def test_a_deletion_can_be_called_off_with_escape(visit, people, report):
 
     button.press("Enter")
     dialog.get_by_role("button", name="Delete").press("Enter")
-    expect(page.get_by_text("“report.docx” was deleted.")).to_be_visible()
+    expect(page.get_by_text("“report.docx” was moved to the trash.")).to_be_visible()
 
 
 def test_the_account_menu_opens_and_closes(visit, people):

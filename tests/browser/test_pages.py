@@ -7,6 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from accounts.notifications import notify
+from fileshare import files, uploads
+from tests.browser.steps import drop, unfinished_row
 from tests.factories import SubfolderFactory, store_file
 from tests.fakes import documents
 
@@ -24,10 +26,15 @@ def look(request):
 def assert_good(page, path):
     """Open `path` and look at it; returns nothing, fails with what is wrong."""
     page.goto(path)
+    assert_good_now(page)
+
+
+def assert_good_now(page):
+    """The page as it stands has no accessibility violation and does not scroll sideways."""
     page.locator("html").evaluate("() => document.fonts.ready")
     results = Axe().run(page)
-    assert results.violations_count == 0, f"{path}: {results.generate_report()}"
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+    assert results.violations_count == 0, f"{page.url}: {results.generate_report()}"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} scrolls sideways"
 
 
 def test_pages_of_a_stranger(visit, look, watch):
@@ -48,11 +55,12 @@ def test_pages_of_somebody_signed_in(visit, look, people, company_folder, report
     store_file(user=super_, folder=company_folder, subfolder=place, filename=long_name)
     store_file(user=super_, folder=company_folder, filename="report.docx")
     store_file(user=super_, folder=company_folder, filename="figures.png", content=documents.png())
+    files.delete(user=super_, file_id=store_file(user=super_, folder=company_folder, filename=long_name).pk)
     notify(super_, "folder_granted", folder=company_folder.name, folder_slug=company_folder.slug)
 
     page = visit(super_, **look)
     folder = company_folder.get_absolute_url()
-    paths = ["/", "/fileshare/", folder, f"{folder}contracts/", "/files/", report.get_absolute_url()]
+    paths = ["/", "/fileshare/", folder, f"{folder}contracts/", "/files/", "/files/trash/", report.get_absolute_url()]
     for path in [*paths, "/notifications", "/profile"]:
         assert_good(page, path)
     watch.expect("404 GET .*/files/")
@@ -62,6 +70,28 @@ def test_pages_of_somebody_signed_in(visit, look, people, company_folder, report
     page.get_by_role("button", name="Delete this version").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert Axe().run(page).violations_count == 0
+
+
+def test_uploads_and_choices_look_finished(visit, look, people, company_folder, report, watch):
+    super_ = people["super"]
+    place = uploads.Place(company_folder)
+    uploads.initiate(user=super_, place=place, filename="Backup.bin", size_bytes=10, content_type="")
+    gone = store_file(user=super_, folder=company_folder, filename="gone.docx")
+    page = visit(super_, **look)
+    page.goto(company_folder.get_absolute_url())
+    expect(unfinished_row(page, "Backup.bin")).to_be_visible()
+    drop(page, ("A.txt", "text/plain", b"words"), ("Setup.exe", "application/octet-stream", b"MZ"))
+    expect(page.locator("[data-part=failed]")).to_have_text("1 of 2 failed")
+    expect(page.locator("[data-part=summary]")).to_have_text("1 of 2 uploaded")
+    page.get_by_role("checkbox", name="Select: gone.docx").check()
+    page.get_by_role("checkbox", name="Select: report.docx").check()
+    assert_good_now(page)
+
+    files.delete(user=super_, file_id=gone.pk)
+    watch.expect("404 POST .*/files/download.zip")
+    page.locator("[data-part=send]").click()
+    expect(page.get_by_role("button", name="Download the rest (1 file)")).to_be_visible()
+    assert_good_now(page)
 
 
 def test_an_empty_portal_looks_finished(visit, look, people):

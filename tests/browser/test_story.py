@@ -61,8 +61,8 @@ def test_the_whole_story_without_scripts(visit, people, watch, tmp_path):
     assert download(newcomer, "Plain.docx") == content
 
     ops.get_by_role("button", name="Delete: Plain.docx").click()
-    expect(ops.get_by_text("“Plain.docx” was deleted.")).to_be_visible()
-    assert not File.objects.exists()
+    expect(ops.get_by_text("“Plain.docx” was moved to the trash.")).to_be_visible()
+    assert not File.objects.kept().exists()
     watch.expect("404 GET .*/download")
     newcomer.get_by_role("link", name="Download: Plain.docx").click()
     expect(newcomer.get_by_role("heading", name="Nothing here")).to_be_visible()

@@ -118,10 +118,14 @@ def test_a_file_seen_but_not_downloadable_is_403(api_as, people):
     assert response.json()["errors"] == {"file_ids": [str(own.pk)]}
 
 
-def test_partial_leaves_the_refused_out_and_lists_them(api_as, people, three):
+@pytest.mark.parametrize(
+    ("query", "options"), [("", {"partial": True}), ("?partial=1", {}), ("?partial=true", {"partial": False})]
+)
+def test_partial_leaves_the_refused_out_and_lists_them(query, options, api_as, people, three):
     elsewhere = store_file(user=people["super"], folder=FolderFactory(), filename="other.txt", content=b"x")
 
-    response = bulk(api_as("colleague"), [*three[:1], elsewhere], partial=True)
+    ids = [str(three[0].pk), str(elsewhere.pk)]
+    response = api_as("colleague").post(BULK + query, {"file_ids": ids, **options})
 
     with zipfile.ZipFile(io.BytesIO(body(response))) as archive:
         assert archive.namelist() == ["Baobab/notes.txt", "SKIPPED.txt"]
@@ -189,6 +193,47 @@ def test_a_folder_comes_whole_from_its_page(client, people, three):
     assert zipfile.ZipFile(io.BytesIO(body(chosen))).namelist() == ["Baobab/Notes.txt"]
     client.force_login(people["stranger"])
     assert client.post("/fileshare/baobab-files/download.zip").status_code == 404
+
+
+def test_the_page_offers_the_rest_when_some_of_the_chosen_are_gone(client, people, three):
+    client.force_login(people["colleague"])
+    ids = [str(row.pk) for row in three]
+    files.delete(user=people["uploader"], file_id=three[2].pk)
+
+    page = client.post("/files/download.zip", {"file_ids": ids})
+
+    assert page.status_code == 404
+    assert "1 of the 3 files you chose was deleted meanwhile" in page.content.decode()
+    assert "Download the rest (2 files)" in page.content.decode()
+    assert not Archive.objects.exists()
+
+    rest = client.post("/files/download.zip", {"file_ids": ids, "partial": "1"})
+
+    with zipfile.ZipFile(io.BytesIO(body(rest))) as archive:
+        assert archive.namelist() == ["Baobab/notes.txt", "Baobab/Notes (2).txt", "SKIPPED.txt"]
+        assert ids[2] in archive.read("SKIPPED.txt").decode()
+
+
+def test_the_page_offers_nothing_when_nothing_is_left(client, people, three):
+    client.force_login(people["stranger"])
+
+    page = client.post("/files/download.zip", {"file_ids": [str(row.pk) for row in three]})
+
+    assert page.status_code == 404
+    assert b"Download the rest" not in page.content
+
+
+def test_a_table_offers_what_its_folder_may_be_downloaded_from(page_as, people, three, inbox):
+    own = store_file(user=people["client"], folder=inbox, filename="own.txt", content=b"x")
+    box = 'name="file_ids" value="%s" form="file-zip"'
+
+    page = page_as("colleague").get("/fileshare/baobab-files/").content.decode()
+    assert page.count('name="file_ids"') == 2
+    assert all(box % row.pk in page for row in three[:2])
+    page = page_as("client").get("/fileshare/inbox/").content.decode()
+    assert "own.txt" in page
+    assert "file_ids" not in page
+    assert box % own.pk in page_as("client").get("/files/").content.decode()
 
 
 def test_a_file_over_four_gibibytes_gets_zip64_fields_and_every_range_adds_up(tmp_path):

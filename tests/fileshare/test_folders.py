@@ -176,8 +176,12 @@ def test_the_built_in_folders_keep_what_they_are(boss, documents, people):
 def test_a_folder_is_deleted_when_it_is_empty(boss, company_folder, report, commits):
     SubfolderFactory(folder=company_folder)
     assert refusal(boss.delete(f"{FOLDERS}/{company_folder.pk}")) == (409, "not_empty")
+    boss.delete(f"/api/files/{report.pk}")
+    in_trash = boss.delete(f"{FOLDERS}/{company_folder.pk}")
+    assert refusal(in_trash) == (409, "not_empty")
+    assert in_trash.json()["detail"].startswith("The trash still holds files of this folder.")
     with commits():
-        boss.delete(f"/api/files/{report.pk}")
+        boss.delete(f"/api/files/trash/{report.pk}")
 
     assert boss.delete(f"{FOLDERS}/{company_folder.pk}").status_code == 204
 
@@ -245,8 +249,12 @@ def test_a_subfolder_is_deleted_when_it_is_empty(boss, people, company_folder, c
     address = f"/api/fileshare/subfolders/{subfolder.pk}"
 
     assert refusal(boss.delete(address)) == (409, "not_empty")
+    boss.delete(f"/api/files/{file.pk}")
+    in_trash = boss.delete(address)
+    assert refusal(in_trash) == (409, "not_empty")
+    assert in_trash.json()["detail"].startswith("The trash still holds files of this folder.")
     with commits():
-        boss.delete(f"/api/files/{file.pk}")
+        boss.delete(f"/api/files/trash/{file.pk}")
 
     assert boss.delete(address).status_code == 204
     assert refusal(boss.delete(address)) == (404, "not_found")

@@ -22,8 +22,9 @@ API_LISTS = [
     "/api/client/files",
     "/api/users/me/files",
     "/api/fileshare/uploads",
+    "/api/files/trash",
 ]
-PAGES = ["/", "/fileshare/", "/fileshare/baobab-files/", "/files/"]
+PAGES = ["/", "/fileshare/", "/fileshare/baobab-files/", "/files/", "/files/trash/"]
 MOMENT = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 
@@ -57,11 +58,13 @@ def fill(count, people, folder):
     files = add_files(folder, count, user=user)
     files += add_files(folder, count)
     files += add_files(folder, count, user=user, subfolder=subfolders[0])
+    now = timezone.now()
+    trashed = add_files(folder, count, user=user, subfolder=subfolders[0], deleted_at=now, deleted_by=people["super"])
     # Two versions of each.
     for file in files[:count]:
         add_files(folder, 1, user=user)
         File.objects.filter(pk=file.pk).update(filename="same.txt")
-    for file in files:
+    for file in files + trashed:
         file.tags.set(tags)
     for number in range(count):
         other = Folder.objects.create(name=f"F{number}", slug=f"f-{number}", company=CompanyFactory())

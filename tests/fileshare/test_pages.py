@@ -222,8 +222,10 @@ def test_delete_goes_back_to_where_the_file_was(page_as, report, below):
     answer = browser.post(f"/files/{below.pk}/delete", follow=True)
 
     assert answer.redirect_chain == [("/fileshare/baobab-files/reports/", 302)]
-    assert "below.docx” was deleted" in answer.content.decode()
-    assert not File.objects.exists()
+    shown = answer.content.decode()
+    trash = '<a href="/files/trash/">the trash</a>'
+    assert f"“below.docx” was moved to {trash}. It can be restored within 7 days." in shown
+    assert not File.objects.kept().exists()
 
 
 @pytest.mark.parametrize(

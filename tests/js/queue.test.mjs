@@ -32,6 +32,44 @@ test("no more than the limit run at once, in the order they came", async () => {
   assert.deepEqual(await Promise.all(all), ["a", "b", "c"]);
 });
 
+test("a batch stays below what it may weigh, unless one alone is heavier", () => {
+  const weigh = (weight) => weight;
+  assert.deepEqual(batches([1, 2, 3, 9, 1, 1, 1], 3, weigh, 6), [[1, 2, 3], [9], [1, 1, 1]]);
+});
+
+test("whoever gives up leaves the line and was never begun", async () => {
+  const queue = new Queue(1);
+  const gate = deferred();
+  const first = queue.add(() => gate.promise);
+  const controller = new AbortController();
+  const second = queue.add(() => assert.fail("begun"), controller.signal);
+  const third = queue.add(async () => "third");
+
+  controller.abort(new Error("paused"));
+  await assert.rejects(second, /paused/);
+  await assert.rejects(queue.add(() => assert.fail("begun"), controller.signal), /paused/);
+  gate.resolve("first");
+  assert.deepEqual(await Promise.all([first, third]), ["first", "third"]);
+});
+
+test("a held queue begins nothing until every hold is over", async () => {
+  const ends = [];
+  const queue = new Queue(2, (end, ms) => ends.push([end, ms]));
+  queue.hold(2000);
+  queue.hold(5000);
+  let begun = false;
+  const waiting = queue.add(async () => {
+    begun = true;
+  });
+  assert.deepEqual(ends.map(([, ms]) => ms), [2000, 5000]);
+  ends[0][0]();
+  await settle();
+  assert.equal(begun, false);
+  ends[1][0]();
+  await waiting;
+  assert.equal(begun, true);
+});
+
 test("a job that fails stops no other", async () => {
   const queue = new Queue(1);
   const failed = queue.add(() => Promise.reject(new Error("no")));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorFrom, retryAfterSeconds } from "../../static/js/lib/http.js";
-import { isTransient, retryDelay, retrying, sleep } from "../../static/js/lib/retry.js";
+import { isTransient, patience, retryDelay, retrying, sleep } from "../../static/js/lib/retry.js";
 
 test("waits double up to half a minute, less by chance", () => {
   assert.equal(retryDelay(0, null, () => 1), 1000);
@@ -25,6 +25,12 @@ test("a refusal keeps the server's sentence; a field's own sentence comes first"
   assert.equal(errorFrom("<html>", 502, "3").retryAfter, 3);
 });
 
+test("of an S3 store's XML the code is kept; its words are not for people", () => {
+  const xml = '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
+  const refused = errorFrom(xml, 503, null);
+  assert.deepEqual([refused.status, refused.code, refused.message, refused.retryAfter], [503, "SlowDown", "", null]);
+});
+
 test("only errors that may pass are tried again, and not for ever", async () => {
   const wait = async () => {};
   let calls = 0;
@@ -40,6 +46,54 @@ test("only errors that may pass are tried again, and not for ever", async () => 
   assert.equal(calls, 1);
   assert.equal(isTransient({ status: 0 }), true);
   assert.equal(isTransient({ status: 404 }), false);
+  assert.equal(isTransient({ status: 400, code: "invalid" }), false);
+  assert.equal(isTransient({ status: 400, code: "RequestTimeout" }), true);
+  assert.equal(isTransient({ status: 409, code: "upload_completing" }), true);
+});
+
+test("whoever waits is told before each wait, and how long", async () => {
+  const told = [];
+  const failing = () => Promise.reject(Object.assign(new Error("busy"), { status: 429, retryAfter: 7 }));
+  const options = { attempts: 3, wait: async () => {}, onWait: (error, ms) => told.push([error.status, Math.floor(ms / 1000)]) };
+  await assert.rejects(retrying(failing, options), /busy/);
+  assert.deepEqual(told, [[429, 7], [429, 7]]);
+});
+
+test("the network's return ends a wait, but not one the server asked for", async () => {
+  const network = new EventTarget();
+  const wait = patience({ network, isOnline: () => true, random: () => 0 });
+  const waiting = wait(600_000);
+  network.dispatchEvent(new Event("online"));
+  await waiting;
+
+  const controller = new AbortController();
+  const asked = wait(600_000, controller.signal, { retryAfter: 600 });
+  network.dispatchEvent(new Event("online"));
+  const first = await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, 20, "still waiting"))]);
+  assert.equal(first, "still waiting");
+  controller.abort(new Error("paused"));
+  await assert.rejects(asked, /paused/);
+});
+
+test("without a network a wait lasts until there is one, or until it is given up", async () => {
+  const network = new EventTarget();
+  let online = false;
+  const wait = patience({ network, isOnline: () => online, random: () => 0 });
+  let over = false;
+  const waiting = wait(0).then(() => {
+    over = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(over, false);
+  online = true;
+  network.dispatchEvent(new Event("online"));
+  await waiting;
+
+  online = false;
+  const controller = new AbortController();
+  const given = wait(0, controller.signal);
+  controller.abort(new Error("cancelled"));
+  await assert.rejects(given, /cancelled/);
 });
 
 test("a pause ends a wait at once", async () => {

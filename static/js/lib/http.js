@@ -27,14 +27,14 @@ export function retryAfterSeconds(header, now = Date.now()) {
 /** @param {string} text body of a refused answer
  * @param {number} status
  * @param {string|null} retryAfter
- * @returns {HttpError} with the body's detail and code, when it is our JSON
+ * @returns {HttpError} with the body's detail and code when it is our JSON, with its code alone when it is S3's XML
  */
 export function errorFrom(text, status, retryAfter) {
   let facts = {};
   try {
     facts = JSON.parse(text) ?? {};
   } catch {
-    // a proxy's page or a store's XML: the status has to do
+    facts.code = /<Code>(\w+)<\/Code>/.exec(text)?.[1]; // S3 speaks XML; of a proxy's page the status has to do
   }
   const firstFieldError = Object.values(facts.errors ?? {}).flat()[0];
   return new HttpError({

@@ -1,10 +1,17 @@
 /** Trying again, politely. No DOM. */
 
-/** @param {{status?: number}} error
+const PASSING_STATUSES = new Set([0, 408, 429, 500, 502, 503, 504]);
+// 400 and 409 mostly stay what they are; these say that the request was cut off or came at a bad moment.
+const PASSING_CODES = new Set([
+  "incomplete_body", "part_busy", "part_taken_over", "upload_completing",
+  "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown",
+]);
+
+/** @param {{status?: number, code?: string}} error the portal's or an S3 store's
  * @returns {boolean} whether the same request may do better later
  */
 export function isTransient(error) {
-  return [0, 408, 429, 500, 502, 503, 504].includes(error?.status);
+  return PASSING_STATUSES.has(error?.status) || PASSING_CODES.has(error?.code);
 }
 
 /** @param {number} attempt 0 for the first repeat
@@ -36,19 +43,47 @@ export function sleep(ms, signal) {
   });
 }
 
+/** Waits as `sleep` does, but knows of the network: without one it waits until it is back, and then not
+ * much longer, for what was waited for was the network. A wait the server asked for is never cut short.
+ * @param {{network?: EventTarget, isOnline?: () => boolean, random?: () => number}} [options]
+ * @returns {(ms: number, signal?: AbortSignal, error?: {retryAfter?: number|null}) => Promise<void>}
+ */
+export function patience({ network = globalThis, isOnline = () => globalThis.navigator?.onLine !== false, random = Math.random } = {}) {
+  return async (ms, signal, error) => {
+    const back = new AbortController();
+    const onBack = () => back.abort();
+    network.addEventListener("online", onBack, { once: true });
+    try {
+      const asked = error?.retryAfter ?? null;
+      const either = asked === null ? AbortSignal.any([back.signal, ...(signal ? [signal] : [])]) : signal;
+      await sleep(ms, either).catch(() => {});
+      while (!isOnline() && !back.signal.aborted && !signal?.aborted) {
+        await sleep(30_000, AbortSignal.any([back.signal, ...(signal ? [signal] : [])])).catch(() => {});
+      }
+      signal?.throwIfAborted();
+      if (back.signal.aborted && asked === null) await sleep(random() * 1000, signal); // not all parts in the same instant
+    } finally {
+      network.removeEventListener("online", onBack);
+    }
+  };
+}
+
 /** @template T
  * @param {() => Promise<T>} action
- * @param {{attempts?: number, signal?: AbortSignal, again?: (error: any) => boolean, wait?: typeof sleep}} [options]
- *   `again` decides which errors are worth a repeat
+ * @param {{attempts?: number, signal?: AbortSignal, again?: (error: any) => boolean, onWait?: (error: any, ms: number) => void,
+ *   wait?: (ms: number, signal?: AbortSignal, error?: any) => Promise<void>}} [options]
+ *   `again` decides which errors are worth a repeat; `onWait` is told before each wait
  * @returns {Promise<T>} throws the last error
  */
-export async function retrying(action, { attempts = 6, signal, again = isTransient, wait = sleep } = {}) {
+export async function retrying(action, { attempts = 6, signal, again = isTransient, onWait, wait = sleep } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await action();
     } catch (error) {
       if (signal?.aborted || attempt + 1 >= attempts || !again(error)) throw error;
-      await wait(retryDelay(attempt, error.retryAfter), signal);
+      const ms = retryDelay(attempt, error.retryAfter);
+      onWait?.(error, ms);
+      await wait(ms, signal, error);
     }
   }
 }

@@ -1,20 +1,29 @@
 /** One file on its way: its state, its ticket, its bytes. No DOM. */
 import { HttpError } from "../lib/http.js";
-import { isTransient, retrying } from "../lib/retry.js";
+import { isTransient, patience, retrying } from "../lib/retry.js";
 import * as api from "./api.js";
 import { bytesSent, completedParts, missingParts, wholeParts } from "./parts.js";
 import { Queue } from "./queue.js";
-import { fingerprint, forget, recall, remember } from "./resume.js";
+import { contentPrint, fingerprint, forget, recall, remember } from "./resume.js";
+import { isAddressRefused, isGone, Ticket } from "./ticket.js";
 import { put } from "./transfer.js";
 
 const PARTS_AT_ONCE = 3;
 const PUTS_AT_ONCE = 4; // over all files: a browser gives one host six connections, and pages need some
-const EXPIRY_MARGIN_MS = 30_000;
+const PUT_ATTEMPTS = 10; // of each part: three minutes of a server that is there and fails
+const COMPLETE_ATTEMPTS = 30; // it costs nothing to ask, and much to send everything anew
 
 const puts = new Queue(PUTS_AT_ONCE);
+const wait = patience();
+
+/** The file was changed, moved or taken away (a memory stick) while it was read. */
+export class FileUnreadable extends Error {}
 
 /** States: waiting → uploading → finishing → done; or paused, failed, cancelled. Fires "change". */
 export class Job extends EventTarget {
+  #begunAnew = false;
+  #mayBeThere = false; // all bytes, from before a reload or a crash: complete it first, and send only if that is refused
+
   /** @param {File} file
    * @param {import("./api.js").Place} place
    * @param {Storage} storage
@@ -28,9 +37,9 @@ export class Job extends EventTarget {
     this.state = "waiting";
     this.error = null;
     this.ticket = null;
-    this.expiresAt = 0;
     this.etags = new Map();
     this.underway = new Map();
+    this.stalled = false;
     this.controller = null;
   }
 
@@ -39,14 +48,19 @@ export class Job extends EventTarget {
     return ["waiting", "uploading", "finishing"].includes(this.state);
   }
 
+  /** @returns {boolean} whether it has failed for a reason that passes by itself */
+  get mayPass() {
+    return this.state === "failed" && isTransient(this.error);
+  }
+
   /** @returns {number} bytes sent so far */
   get sent() {
     if (this.state === "done") return this.file.size;
-    return bytesSent(this.file.size, this.ticket?.part_size ?? this.file.size + 1, this.etags.keys(), this.underway.values());
+    return bytesSent(this.file.size, this.ticket?.partSize ?? this.file.size + 1, this.etags.keys(), this.underway.values());
   }
 
   /** The server's word on this file: a ticket, or a refusal.
-   * @param {import("./api.js").Ticket|{detail: string, code: string}} answer
+   * @param {import("./api.js").Answer|{detail: string, code: string}} answer
    */
   accept(answer) {
     if (!answer.file_id) return this.fail(new HttpError({ status: 400, ...answer }));
@@ -55,65 +69,87 @@ export class Job extends EventTarget {
       return;
     }
     this.#take(answer);
-    remember(this.storage, this.key, this.ticket.file_id);
+    remember(this.storage, this.key, this.ticket.fileId);
   }
 
-  #take(ticket) {
-    const known = new Map((this.ticket?.parts ?? []).map((part) => [part.part_number, part]));
-    for (const part of ticket.parts ?? []) known.set(part.part_number, part);
-    this.ticket = { ...this.ticket, ...ticket, parts: [...known.values()] };
-    this.expiresAt = Date.now() + (ticket.expires_in ?? 900) * 1000;
-    if (ticket.received && this.ticket.part_size) this.etags = wholeParts(ticket.received, this.file.size, this.ticket.part_size);
+  #take(answer) {
+    if (this.ticket) this.ticket.renew(answer);
+    else this.ticket = new Ticket(answer);
+    if (answer.received && this.ticket.isMultipart) this.etags = wholeParts(answer.received, this.file.size, this.ticket.partSize);
   }
 
   /** Ask after an upload begun earlier. Leaves the job without a ticket when it is gone, and done when all had arrived. */
   async recover() {
-    const fileId = this.ticket?.file_id ?? recall(this.storage, this.key);
+    const fileId = this.ticket?.fileId ?? (await this.#remembered());
     if (!fileId) return;
     try {
-      const ticket = await retrying(() => api.status(fileId));
-      if (ticket.status === "complete") this.#finish();
-      else this.#take({ file_id: fileId, ...ticket });
+      const answer = await retrying(() => api.status(fileId), { wait });
+      if (answer.status === "complete") this.#finish();
+      else if (this.state === "cancelled") api.abort(fileId).catch(() => {});
+      else this.#take({ file_id: fileId, ...answer });
+      this.#mayBeThere = answer.status === "completing" || answer.method === "PUT" || answer.parts?.length === 0;
     } catch (error) {
-      if (isTransient(error) || error.status === 401) throw error;
+      if (!isGone(error)) throw error;
       this.lose();
     }
   }
 
-  /** Send what is missing and complete. Never throws: the outcome is the state. */
+  async #remembered() {
+    const entry = recall(this.storage, this.key);
+    if (!entry) return null;
+    if (!entry.print || entry.print === (await this.#read(contentPrint(this.file)))) return entry.fileId;
+    forget(this.storage, this.key); // another content under the same name, size and time
+    return null;
+  }
+
+  /** Send what is missing and complete. Never throws: the outcome is the state; "waiting" when the upload was gone and
+   * a new one has to be begun. */
   async run() {
     if (this.state !== "waiting" || !this.ticket) return;
-    this.controller = new AbortController();
-    const { signal } = this.controller;
+    const controller = new AbortController();
+    this.controller = controller;
+    const { signal } = controller;
     this.set("uploading");
     try {
-      await this.#send(signal);
-      this.set("finishing");
+      remember(this.storage, this.key, this.ticket.fileId, await this.#read(contentPrint(this.file)));
+      if (!this.#mayBeThere) await this.#send(signal);
+      this.#mayBeThere = false;
       await this.#complete(signal);
       this.#finish();
     } catch (error) {
-      if (!signal.aborted) this.fail(error); // aborted: pause() or cancel() has set the state
+      if (!signal.aborted) await this.#settle(error); // aborted: pause() or cancel() has set the state
     } finally {
-      this.underway.clear();
-      this.changed(); // what was cut off no longer counts
+      if (this.controller === controller) {
+        this.underway.clear();
+        this.stalled = false;
+        this.changed(); // what was cut off no longer counts
+      }
     }
   }
 
-  async #send(signal) {
-    if (this.ticket.method !== "MULTIPART") {
-      await this.#put(signal, 1, () => this.ticket.upload_url, this.file, this.ticket.headers);
-      return;
+  async #settle(error) {
+    if (!isGone(error)) return this.fail(error);
+    try {
+      await this.recover(); // was it completed unseen?
+    } catch (problem) {
+      return this.fail(problem);
     }
-    const todo = missingParts(this.file.size, this.ticket.part_size, new Set(this.etags.keys()));
+    if (this.state === "done" || this.state === "cancelled") return;
+    if (this.#begunAnew || (this.ticket && !this.#mayBeThere)) return this.fail(error);
+    this.#begunAnew = true;
+    this.set("waiting");
+  }
+
+  async #send(signal) {
+    if (!this.ticket.isMultipart) return this.#put(signal, 1, this.file);
+    const todo = missingParts(this.file.size, this.ticket.partSize, new Set(this.etags.keys()));
     const inner = new AbortController(); // one part given up stops its fellows, not the job
     const stop = () => inner.abort(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     const worker = async () => {
       for (let part = todo.shift(); part && !inner.signal.aborted; part = todo.shift()) {
-        const { number, start, end } = part;
-        const address = () => this.ticket.parts.find((known) => known.part_number === number)?.upload_url;
-        const etag = await this.#put(inner.signal, number, address, this.file.slice(start, end));
-        this.etags.set(number, etag);
+        const etag = await this.#put(inner.signal, part.number, this.file.slice(part.start, part.end));
+        this.etags.set(part.number, etag);
       }
     };
     try {
@@ -126,38 +162,58 @@ export class Job extends EventTarget {
     }
   }
 
-  #put(signal, number, address, body, headers) {
+  #put(signal, number, body) {
     const onProgress = (sent) => {
+      this.stalled = false;
       this.underway.set(number, sent);
       this.changed();
     };
     const attempt = async () => {
       await this.#freshen(signal);
+      const { generation, headers } = this.ticket;
       try {
-        return await put({ url: address(), headers, body, onProgress, signal });
+        return await put({ url: this.ticket.address(number), headers, body, onProgress, signal });
       } catch (error) {
-        if (error.status === 403) this.expiresAt = 0; // the address has probably expired: ask for another
+        if (isAddressRefused(error)) this.ticket?.wasRefused(generation);
+        if (error.status === 0) await this.#read(body.slice(0, 1).arrayBuffer()); // a browser calls both a network error
+        if ([429, 503].includes(error.status) && error.retryAfter) puts.hold(error.retryAfter * 1000);
         throw error;
       } finally {
-        if (this.ticket.method === "MULTIPART") this.underway.delete(number); // from here on it counts by its ETag
+        if (this.ticket?.isMultipart) this.underway.delete(number); // from here on it counts by its ETag
       }
     };
     let renewed = false;
     const again = (error) => {
-      if (error.status !== 403) return isTransient(error);
+      if (!isAddressRefused(error)) return isTransient(error);
       const first = !renewed;
       renewed = true;
       return first;
     };
-    return retrying(() => puts.add(attempt), { signal, again });
+    const unlessRefused = (ms, signal, error) => (isAddressRefused(error) ? null : wait(ms, signal, error)); // a new one is asked for at once
+    const onWait = (error) => !isAddressRefused(error) && this.#stall();
+    return retrying(() => puts.add(attempt, signal), { attempts: PUT_ATTEMPTS, signal, again, onWait, wait: unlessRefused });
+  }
+
+  #stall() {
+    this.stalled = true;
+    this.changed();
+  }
+
+  async #read(reading) {
+    try {
+      return await reading;
+    } catch (error) {
+      throw new FileUnreadable(this.file.name, { cause: error });
+    }
   }
 
   #freshen(signal) {
-    if (Date.now() < this.expiresAt - EXPIRY_MARGIN_MS) return null;
+    if (this.ticket.isFresh()) return null;
     this.freshening ??= api
-      .status(this.ticket.file_id, signal)
-      .then((ticket) => {
-        const { received, ...addresses } = ticket; // our own count is newer while parts are on their way
+      .status(this.ticket.fileId, signal)
+      .then((answer) => {
+        if (answer.status === "complete") throw new HttpError({ status: 409, code: "upload_completed" });
+        const { received, ...addresses } = answer; // our own count is newer while parts are on their way
         this.#take(addresses);
       })
       .finally(() => {
@@ -167,16 +223,29 @@ export class Job extends EventTarget {
   }
 
   async #complete(signal) {
-    const parts = () => (this.ticket.method === "MULTIPART" ? completedParts(this.etags) : null);
-    const attempt = () => retrying(() => api.complete(this.ticket, parts(), signal), { signal });
+    const attempt = async () => {
+      this.set("finishing");
+      await this.#askForHiddenEtags(signal);
+      const parts = this.ticket.isMultipart ? completedParts(this.etags) : null;
+      const options = { attempts: COMPLETE_ATTEMPTS, signal, wait, onWait: () => this.#stall() };
+      await retrying(() => api.complete(this.ticket, parts, signal), options);
+    };
     try {
       await attempt();
     } catch (error) {
-      if (error.status !== 409 || this.ticket.method !== "MULTIPART") throw error;
-      this.#take(await api.status(this.ticket.file_id, signal)); // the server lacks something: mend it once
-      await this.#send(signal);
+      if (error.status !== 409) throw error;
+      const answer = await retrying(() => api.status(this.ticket.fileId, signal), { signal, wait });
+      this.#take(answer);
+      this.set("uploading");
+      if (answer.parts?.length !== 0) await this.#send(signal); // something is missing: mend it once
       await attempt();
     }
+  }
+
+  /** A bucket may hide the ETag header from scripts; the portal sees it. */
+  async #askForHiddenEtags(signal) {
+    if (![...this.etags.values()].includes("")) return;
+    this.#take(await retrying(() => api.status(this.ticket.fileId, signal), { signal, wait }));
   }
 
   #finish() {
@@ -194,13 +263,14 @@ export class Job extends EventTarget {
     if (this.state === "done") return;
     this.set("cancelled");
     this.controller?.abort(new DOMException("cancelled", "AbortError"));
-    if (this.ticket) api.abort(this.ticket.file_id).catch(() => {}); // the reservation lapses by itself if this fails
+    if (this.ticket) api.abort(this.ticket.fileId).catch(() => {}); // the reservation lapses by itself if this fails
     forget(this.storage, this.key);
   }
 
   /** Back to the start of the line; recover() and run() follow. */
   wait() {
     this.error = null;
+    this.#begunAnew = false;
     this.set("waiting");
   }
 
@@ -209,12 +279,14 @@ export class Job extends EventTarget {
     forget(this.storage, this.key);
     this.ticket = null;
     this.etags.clear();
+    this.#mayBeThere = false;
   }
 
   fail(error) {
     if (this.state === "cancelled") return;
     this.error = error;
-    if ([404, 410, 413, 415].includes(error.status)) this.lose();
+    if (error instanceof FileUnreadable && this.ticket) api.abort(this.ticket.fileId).catch(() => {}); // what was sent is of no use
+    if (error instanceof FileUnreadable || [404, 410, 413, 415].includes(error.status)) this.lose();
     this.set("failed");
   }
 

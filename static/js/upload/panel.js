@@ -1,49 +1,86 @@
 /** The upload panel: drop zone, list of uploads, and what is said aloud. */
-import { retrying } from "../lib/retry.js";
+import { bytes, SpeedMeter, timeLeft } from "../lib/format.js";
+import { patience, retrying } from "../lib/retry.js";
+import { fill } from "../lib/words.js";
 import * as api from "./api.js";
 import { droppedFiles } from "./drop.js";
 import { Job } from "./job.js";
 import { batches, Queue } from "./queue.js";
 import { refreshSoon } from "./refresh.js";
 import { Row } from "./row.js";
+import { tally } from "./tally.js";
+import { Unfinished } from "./unfinished.js";
 
 const FILES_AT_ONCE = 3;
+const LOOKUPS_AT_ONCE = 4;
 const BATCH = 100; // what one initiate takes
+const BATCH_BYTES = 50 * 1024 ** 3; // and about as many part addresses as it should have to sign
+const FEW = 3; // of so many files each is told aloud, of more only the end
 
-/** @param {HTMLElement} panel with data-folder-id, data-subfolder-id and the data-text-… sentences */
+/** @param {HTMLElement} panel with data-folder-id, data-subfolder-id, data-user-id and the data-text-… sentences */
 export function mount(panel) {
   const part = (name) => panel.querySelector(`[data-part=${name}]`);
-  const [drop, input, choose, list, rows, summary, clear, live, template] =
-    ["drop", "input", "choose", "list", "rows", "summary", "clear", "live", "row"].map(part);
-  const place = { folderId: panel.dataset.folderId, subfolderId: panel.dataset.subfolderId };
+  const [drop, input, choose, list, rows, summary, failed, overall, retryAll, clear, note, live, template] =
+    ["drop", "input", "choose", "list", "rows", "summary", "failed", "overall", "retry-all", "clear", "note", "live", "row"].map(part);
+  const { folderId, subfolderId, userId } = panel.dataset;
+  const place = { folderId, subfolderId, userId };
   const texts = panel.dataset;
+  const language = document.documentElement.lang || undefined;
   const queue = new Queue(FILES_AT_ONCE);
+  const lookups = new Queue(LOOKUPS_AT_ONCE);
+  const wait = patience();
+  const meter = new SpeedMeter(10_000);
+  const unfinished = new Unfinished(part("unfinished"), part("unfinished-row"), place, texts, localStorage);
   const shown = new Map(); // job → row
+  let ticking = 0;
 
-  const say = (text, words) => {
-    live.textContent = Object.entries(words).reduce((said, [name, word]) => said.replace(`{${name}}`, () => word), text);
+  const say = (text, words, more = "") => {
+    live.textContent = `${fill(text, words)} ${more}`.trim();
   };
 
   const summarise = () => {
-    const jobs = [...shown.keys()];
-    const done = jobs.filter((job) => job.state === "done").length;
-    const total = jobs.filter((job) => job.state !== "cancelled").length;
-    list.hidden = jobs.length === 0;
-    clear.hidden = jobs.every((job) => job.state !== "done" && job.state !== "cancelled");
-    summary.textContent = texts.textSummary.replace("{done}", done).replace("{total}", total);
+    const now = tally([...shown.keys()]);
+    list.hidden = shown.size === 0;
+    clear.hidden = now.finished === 0;
+    failed.hidden = retryAll.hidden = now.failed === 0;
+    summary.textContent = fill(texts.textSummary, now);
+    failed.textContent = fill(texts.textFailedOf, now);
+    if (now.live > 0) ticking ||= setInterval(tick, 1000);
+    return now;
+  };
+
+  const tick = () => {
+    for (const row of shown.values()) row.tick();
+    const { total, live, sent, size } = tally([...shown.keys()]);
+    if (live === 0) {
+      clearInterval(ticking);
+      ticking = 0;
+      meter.reset();
+    } else {
+      meter.add(sent, performance.now());
+    }
+    const left = meter.perSecond > 0 ? timeLeft((size - sent) / meter.perSecond, language) : "";
+    const share = fill(texts.textOverall, { sent: bytes(sent, language), size: bytes(size, language) });
+    overall.textContent = total < 2 || live === 0 ? "" : [share, left && fill(texts.textLeft, { time: left })].filter(Boolean).join(" · ");
   };
 
   /** Ask for tickets where there are none, then line up. */
   const start = async (jobs) => {
     const enqueue = (job) => {
-      if (job.ticket) queue.add(() => job.run());
+      if (!job.ticket) return;
+      unfinished.leave(job.ticket.fileId);
+      queue.add(async () => {
+        await job.run();
+        if (job.state === "waiting") start([job]); // it was gone: from the beginning
+      });
     };
-    await Promise.all(jobs.map((job) => job.recover().catch((error) => job.fail(error))));
+    const lookup = (job) => lookups.add(() => job.recover()).catch((error) => job.fail(error));
+    await Promise.all(jobs.map(lookup));
     jobs.filter((job) => job.state === "waiting").forEach(enqueue);
     const fresh = jobs.filter((job) => job.state === "waiting" && !job.ticket);
-    for (const some of batches(fresh, BATCH)) {
+    for (const some of batches(fresh, BATCH, (job) => job.file.size, BATCH_BYTES)) {
       try {
-        const answers = await retrying(() => api.initiate(place, some.map((job) => job.file)));
+        const answers = await retrying(() => api.initiate(place, some.map((job) => job.file)), { wait });
         some.forEach((job, index) => job.accept(answers[index]));
         some.forEach(enqueue);
       } catch (error) {
@@ -52,34 +89,45 @@ export function mount(panel) {
     }
   };
 
-  const again = (job) => {
-    job.wait();
-    start([job]);
+  const again = (jobs) => {
+    jobs.forEach((job) => job.wait());
+    start(jobs);
   };
 
-  const add = (files) => {
+  /** Aloud and in time: a few files one by one, many by their end. */
+  const tell = (job) => {
+    const now = summarise();
+    const names = { name: job.file.name, reason: shown.get(job).reason };
+    if (shown.size > FEW) {
+      if (now.live === 0 && (job.state === "done" || job.state === "failed")) say(now.failed ? texts.textSaidEndFailed : texts.textSaidEnd, now);
+    } else if (job.state === "done") say(texts.textSaidDone, names);
+    else if (job.state === "failed") say(texts.textSaidFailed, names);
+    if (job.state === "done") refreshSoon();
+  };
+
+  const add = ({ files, folders = 0, unreadable = [] }) => {
+    const notes = [
+      folders > 0 && texts.textFlat,
+      unreadable.length > 0 && fill(texts.textNotRead, { count: unreadable.length, names: unreadable.slice(0, 5).join(", ") }),
+    ].filter(Boolean);
+    note.textContent = notes.join(" ");
+    note.hidden = notes.length === 0;
     if (files.length === 0) return;
     const jobs = files.map((file) => {
       const job = new Job(file, place, localStorage);
-      const acts = { pause: () => job.pause(), resume: () => again(job), retry: () => again(job), cancel: () => job.cancel() };
-      const row = new Row(job, template, texts, (act) => acts[act]());
-      shown.set(job, row);
+      const acts = { pause: () => job.pause(), resume: () => again([job]), retry: () => again([job]), cancel: () => job.cancel() };
+      shown.set(job, new Row(job, template, texts, (act) => acts[act]()));
       let before = job.state;
       job.addEventListener("change", () => {
         if (job.state === before) return;
         before = job.state;
-        summarise();
-        if (job.state === "done") {
-          say(texts.textSaidDone, { name: file.name });
-          refreshSoon();
-        }
-        if (job.state === "failed") say(texts.textSaidFailed, { name: file.name, reason: row.reason });
+        tell(job);
       });
       return job;
     });
     rows.append(...jobs.map((job) => shown.get(job).element));
     summarise();
-    say(texts.textSaidAdded, { total: files.length });
+    say(texts.textSaidAdded, { total: files.length }, note.textContent);
     start(jobs);
   };
 
@@ -92,10 +140,15 @@ export function mount(panel) {
     summarise();
     choose.focus();
   });
+  retryAll.addEventListener("click", () => {
+    again([...shown.keys()].filter((job) => job.state === "failed"));
+    choose.focus(); // the button has gone
+  });
+  addEventListener("online", () => again([...shown.keys()].filter((job) => job.mayPass)));
 
   choose.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
-    add([...input.files]);
+    add({ files: [...input.files] });
     input.value = ""; // the same file may be chosen again
   });
   drop.addEventListener("submit", (event) => event.preventDefault());
@@ -119,4 +172,5 @@ export function mount(panel) {
   input.required = false;
   input.tabIndex = -1; // the button beside it does the same by keyboard
   panel.classList.add("is-live");
+  unfinished.load();
 }

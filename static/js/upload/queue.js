@@ -2,36 +2,72 @@
 
 /** @template T
  * @param {T[]} list
- * @param {number} size 1 or more
- * @returns {T[][]}
+ * @param {number} size how many go together, 1 or more
+ * @param {(item: T) => number} [weight]
+ * @param {number} [most] what those that go together weigh; one that weighs more goes alone
+ * @returns {T[][]} in the order of the list
  */
-export function batches(list, size) {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) => list.slice(index * size, (index + 1) * size));
+export function batches(list, size, weight = () => 0, most = Infinity) {
+  const all = [];
+  let load = 0;
+  for (const item of list) {
+    load += weight(item);
+    if (all.length === 0 || all.at(-1).length === size || load > most) {
+      all.push([]);
+      load = weight(item);
+    }
+    all.at(-1).push(item);
+  }
+  return all;
 }
 
 /** Runs jobs in the order they were added, `limit` at a time. A job that fails stops no other. */
 export class Queue {
-  /** @param {number} limit */
-  constructor(limit) {
+  /** @param {number} limit
+   * @param {(act: () => void, ms: number) => void} later replaceable, so that tests need not wait
+   */
+  constructor(limit, later = setTimeout) {
     this.limit = limit;
+    this.later = later;
     this.running = 0;
+    this.held = 0;
     this.waiting = [];
   }
 
   /** @template T
    * @param {() => Promise<T>} job
-   * @returns {Promise<T>} settles as the job does
+   * @param {AbortSignal} [signal] takes the job out of the line when it has not begun
+   * @returns {Promise<T>} settles as the job does, or with the signal's reason
    */
-  add(job) {
+  add(job, signal) {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ job, resolve, reject });
+      if (signal?.aborted) return reject(signal.reason);
+      const entry = { job, resolve, reject, begin: () => signal?.removeEventListener("abort", leave) };
+      const leave = () => {
+        this.waiting.splice(this.waiting.indexOf(entry), 1);
+        reject(signal.reason);
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.waiting.push(entry);
       this.#next();
     });
   }
 
+  /** Nobody begins for so long: the other side has asked for it. Whoever has begun goes on.
+   * @param {number} ms
+   */
+  hold(ms) {
+    this.held += 1;
+    this.later(() => {
+      this.held -= 1;
+      this.#next();
+    }, ms);
+  }
+
   #next() {
-    while (this.running < this.limit && this.waiting.length > 0) {
-      const { job, resolve, reject } = this.waiting.shift();
+    while (this.held === 0 && this.running < this.limit && this.waiting.length > 0) {
+      const { job, resolve, reject, begin } = this.waiting.shift();
+      begin();
       this.running += 1;
       Promise.resolve()
         .then(job)

@@ -1,4 +1,4 @@
-/** Fetches the page now shown and puts its live parts ([data-refresh], by id) in place. Scroll and focus stay. */
+/** Fetches the page now shown and puts its live parts ([data-refresh], by id) in place. Scroll, focus and what is ticked stay. */
 
 let timer = 0;
 
@@ -19,12 +19,15 @@ async function refresh() {
   }
   const focused = document.activeElement;
   const row = focused?.closest("tr[id]")?.id;
+  const control = focused?.matches("input") ? "input" : "a";
+  const chosen = new Set([...document.querySelectorAll("[data-refresh] input:checked")].map((input) => input.value));
   const top = scrollY;
   for (const old of document.querySelectorAll("[data-refresh]")) {
     const replacement = fresh.getElementById(old.id);
     if (replacement) old.replaceWith(document.adoptNode(replacement));
   }
-  if (row && !focused.isConnected) document.getElementById(row)?.querySelector("a")?.focus({ preventScroll: true });
+  for (const input of document.querySelectorAll("[data-refresh] input[type=checkbox]")) input.checked = chosen.has(input.value);
+  if (row && !focused.isConnected) document.getElementById(row)?.querySelector(control)?.focus({ preventScroll: true });
   scrollTo({ top, behavior: "instant" });
   document.dispatchEvent(new CustomEvent("portal:refreshed"));
 }

@@ -1,5 +1,6 @@
 /** One upload as a row on the page. */
 import { bytes, percent, speed, SpeedMeter, timeLeft } from "../lib/format.js";
+import { FileUnreadable } from "./job.js";
 
 const BUTTONS = {
   waiting: ["pause", "cancel"],
@@ -38,7 +39,14 @@ export class Row {
   /** @returns {string} why it failed, in the server's words when it gave any */
   get reason() {
     const { error } = this.job;
-    return error?.message && error.name === "HttpError" ? error.message : error?.status === 0 ? this.texts.textOffline : this.texts.textFailed;
+    if (error instanceof FileUnreadable) return this.texts.textUnreadable;
+    if (error?.status === 0) return this.texts.textOffline;
+    return (error?.name === "HttpError" && error.message) || this.texts.textFailed;
+  }
+
+  /** Time goes by without news: the speed is what it was over the last seconds. */
+  tick() {
+    if (this.job.isLive) this.#draw();
   }
 
   /** Progress comes many times a frame; the page is drawn once. A change of state is drawn at once. */
@@ -55,7 +63,7 @@ export class Row {
   #draw() {
     const { job, parts, texts } = this;
     const { state, sent } = job;
-    const uploading = state === "uploading";
+    const uploading = state === "uploading" && !job.stalled;
     const changed = this.element.dataset.state !== state;
     if (uploading) this.meter.add(sent, performance.now());
     else this.meter.reset();
@@ -66,8 +74,15 @@ export class Row {
     parts.size.textContent = bytes(job.file.size, this.language);
     parts.speed.textContent = uploading && rate > 0 ? speed(rate, this.language) : "";
     parts.left.textContent = uploading && rate > 0 ? texts.textLeft.replace("{time}", timeLeft((job.file.size - sent) / rate, this.language)) : "";
-    parts.status.textContent = state === "failed" ? this.reason : texts[`text${state[0].toUpperCase()}${state.slice(1)}`];
+    parts.status.textContent = this.#status;
     if (changed) this.#showButtons();
+  }
+
+  get #status() {
+    const { state, stalled } = this.job;
+    if (state === "failed") return this.reason;
+    if (stalled && this.job.isLive) return this.texts.textStalled;
+    return this.texts[`text${state[0].toUpperCase()}${state.slice(1)}`];
   }
 
   #showButtons() {

@@ -1,6 +1,8 @@
 /** One PUT to the object store, with progress. fetch cannot tell how much it has sent; XMLHttpRequest can. */
 import { HttpError, errorFrom } from "../lib/http.js";
 
+const STALL_MS = 120_000; // nothing moved for so long: the connection is dead, whatever the browser believes
+
 /** @param {{url: string, headers?: Object<string, string>, body: Blob, onProgress: (sent: number) => void, signal: AbortSignal}} order
  * @returns {Promise<string>} the ETag, quotes included; "" when the store hides it
  * @throws {HttpError} and the signal's reason when it fires
@@ -11,18 +13,32 @@ export function put({ url, headers = {}, body, onProgress, signal }) {
     const xhr = new XMLHttpRequest();
     const stop = () => xhr.abort();
     signal.addEventListener("abort", stop, { once: true });
-    xhr.addEventListener("loadend", () => signal.removeEventListener("abort", stop));
-    xhr.upload.addEventListener("progress", (event) => onProgress(event.loaded));
+    let watch = setTimeout(stop, STALL_MS);
+    xhr.addEventListener("loadend", () => {
+      clearTimeout(watch);
+      signal.removeEventListener("abort", stop);
+    });
+    xhr.upload.addEventListener("progress", (event) => {
+      clearTimeout(watch);
+      watch = setTimeout(stop, STALL_MS);
+      onProgress(event.loaded);
+    });
     xhr.addEventListener("load", () => {
-      if (xhr.status >= 200 && xhr.status < 300) resolve(xhr.getResponseHeader("ETag") ?? "");
-      else reject(errorFrom(xhr.responseText, xhr.status, xhr.getResponseHeader("Retry-After")));
+      if (xhr.status >= 200 && xhr.status < 300) resolve(header(xhr, "etag") ?? "");
+      else reject(errorFrom(xhr.responseText, xhr.status, header(xhr, "retry-after")));
     });
     xhr.addEventListener("error", () => reject(new HttpError({ status: 0 })));
-    xhr.addEventListener("abort", () => reject(signal.reason));
+    xhr.addEventListener("abort", () => reject(signal.aborted ? signal.reason : new HttpError({ status: 0 })));
     xhr.open("PUT", url);
     for (const [name, value] of Object.entries(headers)) {
-      if (name.toLowerCase() !== "content-length") xhr.setRequestHeader(name, value); // the browser sets that one itself
+      if (!["content-length", "host"].includes(name.toLowerCase())) xhr.setRequestHeader(name, value); // those the browser sets itself
     }
     xhr.send(body);
   });
+}
+
+/** Of another origin's answer only some headers are shown; to ask for a hidden one by name is an error in the console. */
+function header(xhr, name) {
+  const line = xhr.getAllResponseHeaders().split("\r\n").find((text) => text.toLowerCase().startsWith(`${name}:`));
+  return line?.slice(name.length + 1).trim();
 }

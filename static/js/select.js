@@ -1,0 +1,36 @@
+/** The bar above a table of files: how many are ticked, and how large they are together. */
+import { bytes } from "./lib/format.js";
+import { fill } from "./lib/words.js";
+
+/** @param {HTMLFormElement} bar whose boxes stand in the table's rows (form="…") */
+export function mount(bar) {
+  const part = (name) => bar.querySelector(`[data-part=${name}]`);
+  const [all, send, words, live] = ["all", "send", "words", "live"].map(part);
+  const boxes = [...bar.elements].filter((element) => element.name === "file_ids");
+  const texts = bar.dataset;
+
+  const show = () => {
+    const ticked = boxes.filter((box) => box.checked);
+    const size = bytes(ticked.reduce((sum, box) => sum + Number(box.dataset.size), 0), document.documentElement.lang || undefined);
+    const facts = { count: ticked.length, size };
+    const none = ticked.length === 0;
+    words.textContent = fill(none ? texts.textNone : texts.textSome, facts);
+    send.disabled = none;
+    all.checked = ticked.length === boxes.length;
+    all.indeterminate = !none && !all.checked;
+    for (const box of boxes) box.closest("tr").classList.toggle("is-picked", box.checked);
+    return fill(none ? texts.textSaidNone : texts.textSaid, facts);
+  };
+  const tell = () => {
+    live.textContent = show();
+  };
+
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    tell();
+  });
+  for (const box of boxes) box.addEventListener("change", tell);
+  addEventListener("pageshow", show); // a browser that goes back keeps the ticks
+  bar.classList.add("is-live");
+  show();
+}

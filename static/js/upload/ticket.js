@@ -1,0 +1,73 @@
+/** What the server has told of one upload: its ids, and addresses that age. Pure. */
+
+const MARGIN_MS = 30_000; // an address must still be good when the request arrives
+
+export class Ticket {
+  #addresses = new Map();
+  #goodUntil = 0;
+
+  /** @param {import("./api.js").Answer} answer of initiate or status
+   * @param {number} now milliseconds
+   */
+  constructor(answer, now = Date.now()) {
+    this.fileId = answer.file_id;
+    this.method = answer.method;
+    this.uploadId = answer.upload_id;
+    this.partSize = answer.part_size;
+    this.generation = 0;
+    this.renew(answer, now);
+  }
+
+  /** @returns {boolean} whether the file goes in parts */
+  get isMultipart() {
+    return this.method === "MULTIPART";
+  }
+
+  /** Take newer addresses; a part the answer leaves out keeps its own.
+   * @param {import("./api.js").Answer} answer
+   * @param {number} now milliseconds
+   */
+  renew(answer, now = Date.now()) {
+    this.generation += 1;
+    this.headers = answer.headers;
+    this.uploadId = answer.upload_id ?? this.uploadId;
+    if (answer.upload_url) this.#addresses.set(1, answer.upload_url);
+    for (const { part_number, upload_url } of answer.parts ?? []) this.#addresses.set(part_number, upload_url);
+    this.#goodUntil = now + (answer.expires_in ?? 900) * 1000;
+  }
+
+  /** @param {number} number of a part; 1 for a single PUT
+   * @returns {string|undefined}
+   */
+  address(number) {
+    return this.#addresses.get(number);
+  }
+
+  /** @param {number} now milliseconds
+   * @returns {boolean} whether an address may still be used
+   */
+  isFresh(now = Date.now()) {
+    return now < this.#goodUntil - MARGIN_MS;
+  }
+
+  /** The store refused an address. Several parts find out at once; only the first makes the addresses old.
+   * @param {number} generation of the address that was refused
+   */
+  wasRefused(generation) {
+    if (generation === this.generation) this.#goodUntil = 0;
+  }
+}
+
+/** @param {{status: number, code: string}} error of a store
+ * @returns {boolean} whether a fresh address may mend it: its time is over, or the keys it was signed with are
+ */
+export function isAddressRefused({ status, code }) {
+  return status === 403 || code === "ExpiredToken";
+}
+
+/** @param {{status: number, code: string}} error of a store or the portal
+ * @returns {boolean} whether the upload is no longer open: completed, given up, or its time is over
+ */
+export function isGone({ status, code }) {
+  return status === 404 || status === 410 || code === "upload_completed";
+}
