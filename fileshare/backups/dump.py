@@ -1,0 +1,220 @@
+"""The database as gzip'd lines of JSON, the same from SQLite as from PostgreSQL, and back into either.
+
+    {"format": 1, "made_at": …, "migrations": {app: the last one applied}}
+    {"model": "accounts.user", "fields": […]}       for each table, and below it its rows:
+    [value, …]
+    {"rows": {model: how many}}                     the last line
+
+Sessions stay out: they are short-lived, and a restore is to end them. A few thousand rows at a time are
+in memory.
+"""
+
+import base64
+import datetime
+import gzip
+import json
+import uuid
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import islice
+
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.core.management.color import no_style
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+from django.utils.duration import duration_string
+from django.utils.translation import gettext as _
+
+from . import BackupRefused
+
+FORMAT = 1
+CHUNK_ROWS = 2000
+SNAPSHOT = "snapshot"
+
+
+@contextmanager
+def snapshot():
+    """The alias of a connection of its own that sees the database as it is at this moment, until the block ends.
+
+    It cannot write, and writers go on meanwhile: on PostgreSQL one REPEATABLE READ transaction, on SQLite
+    a read transaction of the write-ahead log.
+    """
+    own = connections[DEFAULT_DB_ALIAS].copy(SNAPSHOT)
+    if own.vendor == "sqlite":
+        # Not IMMEDIATE, as the portal's own transactions are: that would lock the writers out.
+        own.settings_dict["OPTIONS"]["transaction_mode"] = "DEFERRED"
+    connections[SNAPSHOT] = own
+    try:
+        with transaction.atomic(using=SNAPSHOT), own.cursor() as cursor:
+            if own.vendor == "sqlite":
+                cursor.execute("PRAGMA query_only = ON")
+            else:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # The first read is the moment.
+            cursor.execute("SELECT count(*) FROM django_migrations")
+            yield SNAPSHOT
+    finally:
+        own.close()
+        del connections[SNAPSHOT]
+
+
+def write(stream, *, using, progress):
+    """Write the database that the alias `using` sees to the binary `stream`; returns (header, {model: rows}).
+
+    Two dumps of the same rows differ in `made_at` alone.
+    """
+    header = {"format": FORMAT, "made_at": timezone.now().isoformat(), "migrations": migrations(using)}
+    rows = {}
+    with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=6, mtime=0) as lines:
+        lines.write(_line(header))
+        for model in tables():
+            names = [field.attname for field in _stored(model)]
+            lines.write(_line({"model": model._meta.label_lower, "fields": names}))
+            count = 0
+            found = model._base_manager.using(using).order_by("pk").values_list(*names)
+            for row in found.iterator(chunk_size=CHUNK_ROWS):
+                lines.write(_line(row))
+                count += 1
+                progress.advance()
+            rows[model._meta.label_lower] = count
+        lines.write(_line({"rows": rows}))
+    return header, rows
+
+
+def check(header):
+    """Raise BackupRefused when a dump with this header does not fit the database's tables."""
+    if header["format"] != FORMAT:
+        raise BackupRefused(_("The backup has a format this portal does not know: %s.") % header["format"])
+    then, now = header["migrations"], migrations(DEFAULT_DB_ALIAS)
+    differing = [
+        _("%(app)s is at %(then)s in the backup and at %(now)s here")
+        % {"app": app, "then": then.get(app, "–"), "now": now.get(app, "–")}
+        for app in sorted(then.keys() | now.keys())
+        if then.get(app) != now.get(app)
+    ]
+    if differing:
+        raise BackupRefused(
+            _(
+                "The tables are not those of the backup: %s. Restore it with the version of the portal that made it "
+                "(or migrate an empty database to that state), then upgrade."
+            )
+            % "; ".join(differing)
+        )
+
+
+def load(stream, *, progress):
+    """Replace all rows of the database, sessions included, by those of the dump read from the binary `stream`.
+
+    To be called in a transaction, which is to be rolled back when it raises: BackupRefused for a dump
+    that is cut short or has other columns, IntegrityError for rows that name rows which are not there.
+    """
+    every = {model._meta.label_lower: model for model in tables()}
+    loaded, expected = {}, None
+    with gzip.GzipFile(fileobj=stream, mode="rb") as lines, connection.cursor() as cursor:
+        check(json.loads(lines.readline()))
+        emptied = [model._meta.db_table for model in (*every.values(), Session)]
+        connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), emptied))
+        for section, rows in _sections(lines):
+            if "rows" in section:
+                expected = section["rows"]
+                break
+            name = section["model"]
+            loaded[name] = _insert(cursor, every.get(name), section, rows, progress)
+        if expected is None or expected != loaded:
+            raise BackupRefused(_("The dump is not whole."))
+        for statement in connection.ops.sequence_reset_sql(no_style(), every.values()):
+            cursor.execute(statement)
+    connection.check_constraints()
+    ContentType.objects.clear_cache()
+    return loaded
+
+
+def migrations(using):
+    """{app: the last migration applied to it} of the installed apps."""
+    last = {}
+    for app, name in MigrationRecorder(connections[using]).applied_migrations():
+        if app in apps.app_configs:
+            last[app] = max(name, last.get(app, ""))
+    return last
+
+
+def tables():
+    """The models whose rows are kept: one for each table there is, those between two models included."""
+    return [
+        model
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy and model is not Session
+    ]
+
+
+def _stored(model):
+    return [field for field in model._meta.local_concrete_fields if not field.generated]
+
+
+def _sections(lines):
+    """(the object that opens a section, an iterator over the rows below it), to be read in order."""
+    opened = json.loads(lines.readline())
+
+    def rows():
+        nonlocal opened
+        opened = None
+        for line in lines:
+            value = json.loads(line)
+            if isinstance(value, dict):
+                opened = value
+                return
+            yield value
+
+    while opened is not None:
+        section = opened
+        below = rows()
+        yield section, below
+        for _rest in below:
+            pass
+
+
+def _insert(cursor, model, section, rows, progress):
+    if model is None or section["fields"] != [field.attname for field in _stored(model)]:
+        raise BackupRefused(_("The columns of %s are not those of the backup.") % section["model"])
+    quoted, fields = connection.ops.quote_name, _stored(model)
+    columns = ", ".join(quoted(field.column) for field in fields)
+    marks = ", ".join(["%s"] * len(fields))
+    # Past the models: their save() would set times anew. Names come from the models, values are parameters.
+    statement = f"INSERT INTO {quoted(model._meta.db_table)} ({columns}) VALUES ({marks})"  # noqa: S608
+    savers = [_saver(field) for field in fields]
+    count = 0
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        values = [[save(value) for save, value in zip(savers, row, strict=True)] for row in chunk]
+        cursor.executemany(statement, values)
+        count += len(chunk)
+        progress.advance(len(chunk))
+    return count
+
+
+def _saver(field):
+    """What turns a value of the dump into one for the database."""
+    database = connections[DEFAULT_DB_ALIAS]  # itself: its stand-in costs a look-up per value
+    if isinstance(field, models.JSONField) and not field.null:
+        # None is JSON's null here, for the column takes no other.
+        return lambda value: field.get_db_prep_value(value, database)
+    return lambda value: field.get_db_prep_save(field.to_python(value), database)
+
+
+def _line(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_portable).encode() + b"\n"
+
+
+def _portable(value):
+    """What JSON has no word for, as the field's to_python() reads it back."""
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return duration_string(value)
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(value).decode()
+    if isinstance(value, uuid.UUID | Decimal):
+        return str(value)
+    raise TypeError(f"{type(value)} in a row")
