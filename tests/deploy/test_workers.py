@@ -1,0 +1,124 @@
+"""Worker, beat and several web processes as containers run them, on the PostgreSQL and Redis of this run."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from django.db import connection
+
+from accounts.models import OutgoingMail
+from tests.deploy.conftest import HOST, ROOT, listens, production, running, web_command
+from tests.deploy.jobs import take_a_while
+from tests.factories import UserFactory
+from tests.servers import free_ports, spawn, stop
+
+pytestmark = [pytest.mark.redis, pytest.mark.postgres]
+WORKER = "celery -A config worker --include config.liveness --concurrency 2"
+BEAT = "celery -A config beat --schedule {folder}/portal-beat"
+
+
+def command_of(line):
+    return [sys.executable, "-m", *line.split()]
+
+
+def wait_for(is_true, seconds=60):
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+
+
+def verdict(kind, environment):
+    """The container's health check: (exit status, what it says)."""
+    command = [sys.executable, "deploy/healthcheck.py", kind]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stderr.strip()
+
+
+@pytest.fixture
+def environment(transactional_db, tmp_path):
+    """Production on this test's own database, with TMPDIR as a container of its own would have it."""
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    return production(tmp_path / "data", DATABASE_URL=url, REDIS_URL=os.environ["REDIS_URL"], TMPDIR=str(tmp_path))
+
+
+@pytest.fixture
+def start(environment, tmp_path):
+    """start(line) runs a command of a container; stopped, as a container is, at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(line):
+            process = spawn(command_of(line), log=tmp_path / "log", env=environment, cwd=ROOT)
+            stack.callback(stop, process, seconds=60)
+            return process
+
+        yield start
+
+
+def test_the_compose_file_runs_these_very_commands():
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+
+    assert f"command: {WORKER}\n" in compose
+    assert f"command: {BEAT.format(folder='/tmp')}\n" in compose  # noqa: S108 - a container's own
+
+
+def test_beat_and_worker_send_a_waiting_letter_and_show_signs_of_life(start, environment, tmp_path):
+    user = UserFactory(email="waiting@example.org")
+    # A row as a broker that was away leaves it: only beat knows of it.
+    OutgoingMail.objects.create(letter="account_exists", to=user.email, context={"user_id": str(user.pk)})
+    assert verdict("worker", environment)[0] == verdict("beat", environment)[0] == 1
+
+    start(WORKER)
+    start(BEAT.format(folder=tmp_path))
+
+    wait_for(lambda: list((tmp_path / "data" / "mail").glob("*.eml")))
+    wait_for(lambda: verdict("worker", environment) == (0, ""))
+    assert verdict("beat", environment) == (0, "")
+
+
+def test_a_silent_worker_is_found_out(environment, tmp_path):
+    (tmp_path / "portal-worker-alive").touch()
+    assert verdict("worker", environment) == (0, "")
+
+    past = time.time() - 700
+    os.utime(tmp_path / "portal-worker-alive", (past, past))
+
+    status, word = verdict("worker", environment)
+    assert status == 1
+    assert word.startswith("silent for 70")
+
+
+def test_a_worker_told_to_stop_finishes_what_it_began(start, tmp_path):
+    worker = start(f"{WORKER} --include tests.deploy.jobs")
+    take_a_while.delay(str(tmp_path), 3)
+    wait_for((tmp_path / "begun").exists)
+    take_a_while.delay(str(tmp_path / "next"), 0)
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(60) == 0
+    assert (tmp_path / "ended").exists()
+
+
+def test_several_web_processes_answer_and_stop_in_order(environment, tmp_path):
+    (port,) = free_ports(1)
+    environment |= {"PORT": str(port), "WEB_WORKERS": "2"}
+    log = tmp_path / "log"
+    (tmp_path / "data").mkdir()
+
+    with running(web_command(), environment=environment, log=log, is_ready=lambda: listens(port)) as web:
+        ready = httpx.get(f"http://127.0.0.1:{port}/readyz", headers={"Host": HOST}, timeout=60)
+        well = verdict("web", environment)
+        web.send_signal(signal.SIGTERM)
+        ended = web.wait(60)
+
+    assert (ready.status_code, ready.json()["database"], ready.json()["cache"]) == (200, "ok", "ok")
+    assert well == (0, "")
+    assert ended == 0
+    assert verdict("web", environment)[0] == 1
