@@ -148,13 +148,14 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.health.ProbesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "config.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.middleware.BodyLimitMiddleware",
     "config.refusals.RefusalMiddleware",
 ]
@@ -285,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
     "recalculate quotas": {"task": "fileshare.tasks.recalculate_quotas", "schedule": crontab(hour=2, minute=30)},
     "reconcile store and rows": {"task": "fileshare.tasks.reconcile_store", "schedule": crontab(hour=3, minute=30)},
     "remove expired files": {"task": "fileshare.tasks.remove_expired_files", "schedule": timedelta(minutes=10)},
+    "refresh the bucket's expiry": {"task": "fileshare.tasks.refresh_expiry", "schedule": crontab(hour=4, minute=30)},
     "complete checksums": {"task": "fileshare.tasks.complete_checksums", "schedule": timedelta(minutes=2)},
 }
 

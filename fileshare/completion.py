@@ -4,10 +4,12 @@ Nothing is held while a store works: an upload is claimed by a conditional UPDAT
 finished and inspected outside any transaction, and one short transaction makes the File.
 """
 
+import threading
 import time
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
@@ -25,8 +27,8 @@ from .models.uploads import UploadStatus
 from .storage import ObjectMissing, Part, StoreUnavailable, get_store
 from .uploads import UploadGone, drop, initiate, place_for, record_refusal, remove_bytes
 
-# A request that claimed an upload and died is taken over after this long.
-CLAIM_LEASE = timedelta(minutes=15)
+# A request that claimed an upload and died is taken over after this long; one that lives renews its claim.
+CLAIM_LEASE = timedelta(seconds=30)
 # How long a second "complete" waits for the first one's answer, in seconds.
 PATIENCE_SECONDS = 10
 
@@ -50,12 +52,13 @@ def complete(*, user, file_id, upload_id=None, parts=None):
             raise Conflict(_("This is not the upload_id of this file."), code="wrong_upload_id")
     if not _claim(upload):
         return _wait_for_the_other(user, file_id)
-    try:
-        info = _finish_in_store(upload, parts)
-    except BaseException:
-        _unclaim(upload)
-        raise
-    return _publish(upload, info)
+    with _claim_renewed(upload):
+        try:
+            info = _finish_in_store(upload, parts)
+        except BaseException:
+            _unclaim(upload)
+            raise
+        return _publish(upload, info)
 
 
 def receive(*, user, place, filename, content_type, stream, size_bytes, **options):
@@ -71,12 +74,13 @@ def receive(*, user, place, filename, content_type, stream, size_bytes, **option
     Upload.objects.filter(pk=upload.pk).update(
         status=UploadStatus.COMPLETING, claimed_at=timezone.now(), part_size=None
     )
-    try:
-        info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
-    except BaseException:
-        drop(upload)
-        raise
-    return _publish(upload, info, keep_on_fault=False)
+    with _claim_renewed(upload):
+        try:
+            info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
+        except BaseException:
+            drop(upload)
+            raise
+        return _publish(upload, info, keep_on_fault=False)
 
 
 def claimable():
@@ -94,6 +98,29 @@ def _completed(user, file_id):
 def _claim(upload):
     """True for the one request that may finish this upload now."""
     return bool(claimable().filter(pk=upload.pk).update(status=UploadStatus.COMPLETING, claimed_at=timezone.now()))
+
+
+@contextmanager
+def _claim_renewed(upload):
+    """Renew the claim in a thread as long as the block works: putting together a large object takes minutes."""
+    done = threading.Event()
+
+    def renew():
+        try:
+            while not done.wait(CLAIM_LEASE.total_seconds() / 3):
+                claimed = Upload.objects.filter(pk=upload.pk, status=UploadStatus.COMPLETING)
+                with suppress(DatabaseError):  # the next one may get through
+                    claimed.update(claimed_at=timezone.now())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name="claim", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _unclaim(upload):

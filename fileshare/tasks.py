@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from . import archives, files, quotas, reconcile, uploads
+from . import archives, files, lifecycle, quotas, reconcile, uploads
 from .backups import BackupBusy, making
 from .models import RedeemedLink
 from .storage import StoreUnavailable
@@ -56,6 +56,12 @@ def recalculate_quotas():
 def reconcile_store():
     """Remove objects without a row and what killed uploads left; report rows without an object."""
     reconcile.reconcile()
+
+
+@shared_task(**NIGHTLY)
+def refresh_expiry():
+    """Bring the store's own expiry, the safety net behind ours, into line with the folders."""
+    return lifecycle.refresh()
 
 
 @shared_task(**NIGHTLY)

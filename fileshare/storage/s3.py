@@ -371,12 +371,18 @@ class _Reader(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    def readall(self):
+        return b"".join(self._blocks(self._size))
+
     def readinto(self, buffer):
         view = memoryview(buffer).cast("B")
-        end = min(self._at + len(view), self._size)
         filled = 0
-        for block in self._store.read_range(self._key, self._at, end):
+        for block in self._blocks(self._at + len(view)):
             view[filled : filled + len(block)] = block
             filled += len(block)
-        self._at += filled
         return filled
+
+    def _blocks(self, end):
+        for block in self._store.read_range(self._key, self._at, min(end, self._size)):
+            self._at += len(block)
+            yield block

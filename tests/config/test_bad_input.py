@@ -13,7 +13,7 @@ from tests.test_matrix import API, World
 pytestmark = pytest.mark.django_db
 NOT_BY_JSON = ("POST users/me/avatar", "POST ops/upload", "POST files/upload")
 # These take no body, or none that matters.
-BODILESS = ("POST fileshare/download/<str:file_id>",)
+BODILESS = ("POST fileshare/download/<str:file_id>", "POST files/<str:file_id>/restore")
 CALLS = [call for call in API if call.split()[0] in ("POST", "PUT", "PATCH") and call not in NOT_BY_JSON + BODILESS]
 DEEP = "[" * 100_000
 BODIES = {

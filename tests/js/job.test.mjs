@@ -186,6 +186,33 @@ test("what a crash left half completed is completed, without a byte sent", async
   assert.deepEqual([job.state, puts().length], ["done", 0]);
 });
 
+test("an upload whose parts are put together already is completed, and no part is looked for", async () => {
+  const storage = memory();
+  begun(ticket, storage);
+  portal = (path) => (path === "f" ? [200, { ...ticket, status: "pending", received: [], parts: [] }] : [200, {}]);
+  const job = begun(null, storage);
+  await job.recover();
+  await job.run();
+  assert.deepEqual([job.state, puts().length], ["done", 0]);
+});
+
+test("a single PUT whose answer was lost is completed; only bytes that never came are sent again", async () => {
+  const single = { file_id: "f", method: "PUT", upload_url: "/put", headers: {}, expires_in: 900 };
+  for (const came of [true, false]) {
+    calls = [];
+    const storage = memory();
+    begun(single, storage);
+    portal = (path) => {
+      if (path === "f") return [200, { ...single, status: "pending", received: [] }];
+      return came || puts().length > 0 ? [200, {}] : [409, { code: "not_uploaded" }];
+    };
+    const job = begun(null, storage);
+    await job.recover();
+    await job.run();
+    assert.deepEqual([job.state, puts().length], ["done", came ? 0 : 1]);
+  }
+});
+
 test("another content under the same name, size and time is another upload", async () => {
   const storage = memory();
   portal = () => [503, { code: "store_unavailable", detail: "Later." }];
