@@ -1,4 +1,4 @@
-"""Run the tests the way the portal runs: once embedded (SQLite, memory), once on PostgreSQL and Redis.
+"""Run the tests the way the portal runs: once embedded (SQLite, memory, a folder), once on PostgreSQL, Redis and S3.
 
     make test                                          everything this machine can run
     make test ARGS="tests/accounts -k login -x"        pytest's arguments, passed on to both runs
@@ -113,14 +113,15 @@ def asked_for_servers():
 
 
 def provide_servers(stack, options):
-    """Find or start PostgreSQL and Redis until `stack` closes; (what they are, settings for the tests).
+    """Find or start PostgreSQL and Redis, start an S3, until `stack` closes; (what they are, settings for the tests).
 
     Raises Unavailable with a remedy.
     """
     database_url, postgres = provide_postgres(stack, options.postgres_port)
     redis_urls, redis = provide_redis(stack, options.redis_port, options.workers)
     settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_urls[0], "TEST_REDIS_URLS": " ".join(redis_urls)}
-    return f"{postgres}, {redis}", settings
+    settings["TEST_S3_URL"] = stack.enter_context(servers.started_s3())
+    return f"{postgres}, {redis}, S3", settings
 
 
 def provide_postgres(stack, port):
@@ -163,7 +164,9 @@ def provide_redis(stack, port, count):
 
 def run_pytest(name, settings, workers, arguments):
     print(f"\n=== {name}", flush=True)
-    environment = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL", "TEST_S3_URL")
+    }
     with tempfile.TemporaryDirectory(prefix="portal-report-") as folder:
         results = Path(folder, "results.xml")
         command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junit-xml={results}", *arguments]

@@ -32,6 +32,14 @@ def seeded(request):
 
 
 @pytest.fixture(autouse=True)
+def store_of_the_test(request, settings, monkeypatch):
+    """A test marked `local` has the local store, processes it starts included, whatever the run is about."""
+    if request.node.get_closest_marker("local"):
+        monkeypatch.setenv("STORAGE", "local")
+        settings.STORAGE, settings.S3_ENDPOINT_URL = "local", ""
+
+
+@pytest.fixture(autouse=True)
 def quick_hashes(settings):
     """Argon2 costs 0.2 s by design; tests of the hashing itself set their own."""
     settings.PASSWORD_HASHERS = [

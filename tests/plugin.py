@@ -76,7 +76,6 @@ def pytest_collection_modifyitems(config, items):
     elsewhere = {"sqlite"} if on_postgres else {"postgres"}
     if not os.environ.get("REDIS_URL"):
         elsewhere.add("redis")
-    elsewhere.add("local" if os.environ.get(S3_URL) else "bucket")
     missing = {
         "browser": None if servers.chromium_path() else servers.HOW_TO_GET["chromium"],
         "nginx": None if servers.nginx_path() else servers.HOW_TO_GET["nginx"],

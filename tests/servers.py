@@ -290,7 +290,7 @@ def s3_server(tmp_path_factory, worker_id):
     with _locked(shared / "s3_server.lock"):
         server = json.loads(state.read_text()) if state.exists() else {"users": []}
         if not server["users"]:
-            server = {**_start_weed(shared), "users": []}
+            server = {**start_weed(shared), "users": []}
         server["users"].append(os.getpid())
         state.write_text(json.dumps(server))
     yield SimpleNamespace(endpoint_url=f"http://{LOOPBACK}:{server['port']}", **S3_KEYS)
@@ -317,8 +317,10 @@ def _is_running(pid):
     return True
 
 
-def _start_weed(shared):
+def start_weed(shared):
     """Start the server under the folder `shared`; its pid and S3 port. Tries anew when a free port was snatched."""
+    if weed_path() is None:
+        raise Unavailable(HOW_TO_GET["s3"])
     for attempt in range(3):
         folder = shared / f"s3_server_{attempt}"
         folder.mkdir(exist_ok=True)
@@ -375,6 +377,17 @@ def s3_client(server, **config):
         region_name=server.region,
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, **config),
     )
+
+
+@contextlib.contextmanager
+def started_s3():
+    """An S3 server of our own, as long as the block lasts; gives its URL. Raises Unavailable."""
+    with tempfile.TemporaryDirectory(prefix="portal-s3-", ignore_cleanup_errors=True) as folder:
+        server = start_weed(Path(folder))
+        try:
+            yield f"http://{LOOPBACK}:{server['port']}"
+        finally:
+            _stop_weed(server)
 
 
 def _serves_s3(port):

@@ -262,6 +262,7 @@ def switched_off(people, folder):
     return "colleague"
 
 
+@pytest.mark.local
 @pytest.mark.parametrize(
     "change", [grant_revoked, role_lost, company_changed, company_left, folder_given_away, switched_off]
 )

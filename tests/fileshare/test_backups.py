@@ -40,7 +40,7 @@ from tests.fileshare.helpers import REAL_TRANSACTIONS, content
 from tests.test_settings import start
 
 PROJECT = Path(__file__).resolve().parents[2]
-pytestmark = REAL_TRANSACTIONS
+pytestmark = [REAL_TRANSACTIONS, pytest.mark.local]
 
 
 @pytest.fixture

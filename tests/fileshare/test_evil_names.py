@@ -59,6 +59,7 @@ def own(people):
     return folders.personal_folder(people["client"])
 
 
+@pytest.mark.local
 @pytest.mark.parametrize(("name", "kept"), EVIL, ids=spelled)
 def test_an_evil_name_is_stored_clean_and_sent_right(name, kept, api_as, own):
     api = api_as("client")
@@ -172,6 +173,7 @@ def test_ranges_behind_the_end_are_refused(asked, url, page_as):
     assert answer["Content-Range"] == f"bytes */{len(BODY)}"
 
 
+@pytest.mark.local
 @pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=a-b", "lines=1-2", "bytes=1-2,4-5", "bytes", ""])
 def test_ranges_that_are_none_give_the_whole(asked, url, page_as):
     answer = page_as("client").get(url, headers={"Range": asked})
@@ -180,6 +182,7 @@ def test_ranges_that_are_none_give_the_whole(asked, url, page_as):
     assert content(answer) == BODY
 
 
+@pytest.mark.local
 def test_a_download_is_an_attachment_nobody_sniffs_or_caches(url, page_as):
     answer = page_as("client").get(url)
 
@@ -194,6 +197,7 @@ def test_a_download_is_an_attachment_nobody_sniffs_or_caches(url, page_as):
     assert page_as("client").get(url, headers={"If-None-Match": answer["ETag"]}).status_code == 304
 
 
+@pytest.mark.local
 def test_the_store_gives_nothing_to_an_unsigned_or_changed_url(url, page_as):
     for address in ("/store/x", "/store/get.x", "/store/put.x:y", "/store/%00"):
         assert page_as("client").get(address).status_code == 403

@@ -218,6 +218,7 @@ def test_an_expired_version_is_no_version(people, company_folder, page_as):
 # --- Kept for a time ----------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_a_file_is_kept_as_long_as_its_folder_says(people, company_folder, time_machine):
     time_machine.move_to(START, tick=False)
     for days, expires in ((7, START + dt.timedelta(days=7)), (None, None)):
@@ -226,6 +227,7 @@ def test_a_file_is_kept_as_long_as_its_folder_says(people, company_folder, time_
         assert store_file(user=people["uploader"], folder=company_folder).expires_at == expires
 
 
+@pytest.mark.local
 def test_another_retention_moves_the_day_of_what_is_there(people, company_folder, api_as, time_machine):
     time_machine.move_to(START, tick=False)
     file = store_file(user=people["uploader"], folder=company_folder)
@@ -238,6 +240,7 @@ def test_another_retention_moves_the_day_of_what_is_there(people, company_folder
         assert file.expires_at == expires
 
 
+@pytest.mark.local
 def test_a_file_whose_time_is_over_is_gone_for_everybody(people, company_folder, api_as, time_machine, commits):
     time_machine.move_to(START, tick=False)
     file = store_file(user=people["uploader"], folder=company_folder)
@@ -287,6 +290,7 @@ def test_spent_links_are_forgotten_long_after_they_ended(people, report):
 # --- Checked ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_what_came_in_parts_is_read_once_for_its_checksums(people, company_folder, api_as, settings):
     settings.MULTIPART_THRESHOLD_BYTES, settings.PART_SIZE_BYTES = 10, 1000
     body = b"a line of the text\n" * 300

@@ -147,6 +147,7 @@ def test_a_super_changes_a_folder(boss, company_folder):
     assert Event.objects.filter(action="folder_changed").count() == 1
 
 
+@pytest.mark.local
 def test_a_folder_of_an_old_slug_keeps_its_files(boss, report, company_folder, api_as, page_as):
     boss.patch(f"{FOLDERS}/{company_folder.pk}", {"slug": "moved"})
 

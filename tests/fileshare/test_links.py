@@ -89,6 +89,7 @@ def test_a_sealed_something_is_no_link(facts, reader, settings):
     assert refusal(reader.get(f"/secure-download/{token}", headers=JSON)) == (400, "link_invalid")
 
 
+@pytest.mark.local
 def test_a_signed_store_url_opens_no_secure_download_and_the_other_way_round(people, notes, reader):
     signed = downloads.presigned_url(user=people["colleague"], file_id=notes.pk)
     link = link_of(people, notes)
@@ -263,6 +264,7 @@ def test_a_range_behind_the_end_gives_nothing_and_spends_nothing(people, notes, 
     assert File.objects.get().download_count == 1
 
 
+@pytest.mark.local
 def test_a_cut_download_goes_on_for_ten_minutes(people, notes, reader, time_machine, body):
     time_machine.move_to(START, tick=False)
     File.objects.update(expires_at=None)
@@ -338,6 +340,7 @@ def test_of_racing_ranges_one_begins_and_none_begins_anew(people, notes, page_as
     assert sorted(at_once(8, redeem)) == [206] + [410] * 7
 
 
+@pytest.mark.local
 def test_a_signed_url_is_counted_from_its_first_byte(people, notes, page_as, body):
     url = downloads.presigned_url(user=people["colleague"], file_id=notes.pk)
     anybody = page_as(None)
@@ -350,6 +353,7 @@ def test_a_signed_url_is_counted_from_its_first_byte(people, notes, page_as, bod
     assert File.objects.get().download_count == 1
 
 
+@pytest.mark.local
 def test_a_signed_url_lives_fifteen_minutes(people, notes, page_as, time_machine, body):
     time_machine.move_to(START, tick=False)
     File.objects.update(expires_at=None)
@@ -362,6 +366,7 @@ def test_a_signed_url_lives_fifteen_minutes(people, notes, page_as, time_machine
     assert refusal(page_as(None).get(url)) == (403, "url_expired")
 
 
+@pytest.mark.local
 def test_download_urls_are_absolute_in_the_api(notes, api_as, body, page_as):
     answer = api_as("colleague").post(f"/api/fileshare/download/{notes.pk}").json()
     redirect = api_as("colleague").get(f"/api/files/{notes.pk}/download")

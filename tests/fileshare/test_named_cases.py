@@ -142,6 +142,7 @@ def test_wrong_user_at_a_secure_url(who, report, api_as, page_as):
     assert File.objects.get().download_count == 0
 
 
+@pytest.mark.local
 def test_expired_url(report, api_as, time_machine):
     start = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
     time_machine.move_to(start, tick=False)

@@ -99,6 +99,7 @@ def test_the_space_of_what_expires_or_is_abandoned_is_free_again(people, company
     assert space(company_folder) == (kept.size_bytes, 0) == true_sums(company_folder)
 
 
+@pytest.mark.local
 @pytest.mark.parametrize("more", [-3, 1000])
 def test_a_file_is_as_large_as_the_store_says(more, report, company_folder, people):
     other = store_file(user=people["uploader"], folder=company_folder)

@@ -22,7 +22,7 @@ from tests.fakes import documents as samples
 from tests.fileshare import crash
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, complete, promise, send_parts, send_whole, space
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.local]
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = b"twenty bytes of text"
 

@@ -76,6 +76,7 @@ def test_a_deleted_file_is_there_for_nobody_and_still_counts(people, company_fol
     assert row.deleted_by == people["uploader"]
 
 
+@pytest.mark.local
 def test_links_die_with_the_file_and_live_again_after_its_return(people, report, page_as, api_as):
     reader = page_as("colleague")
     link = downloads.link_for(user=people["colleague"], file_id=report.pk)
@@ -265,6 +266,7 @@ def test_purged_and_restored_at_once_one_of_both_happens(people, company_folder,
 # --- After its days -----------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_after_seven_days_it_is_gone(people, company_folder, api_as, time_machine, commits):
     time_machine.move_to(START, tick=False)
     file = store_file(user=people["uploader"], folder=company_folder)
@@ -297,6 +299,7 @@ def test_the_days_are_a_setting(people, report, time_machine, settings):
     assert tasks.remove_expired_files() == 1
 
 
+@pytest.mark.local
 def test_its_own_day_comes_in_the_trash_as_well(people, company_folder, api_as, time_machine, commits):
     time_machine.move_to(START, tick=False)
     file = store_file(user=people["uploader"], folder=company_folder)
@@ -316,6 +319,7 @@ def test_its_own_day_comes_in_the_trash_as_well(people, company_folder, api_as, 
     assert [event.action for event in Event.objects.filter(target_id=str(file.pk))][:2] == ["expired", "delete"]
 
 
+@pytest.mark.local
 def test_a_restored_file_keeps_its_day(people, company_folder, time_machine):
     time_machine.move_to(START, tick=False)
     file = store_file(user=people["uploader"], folder=company_folder)
@@ -470,6 +474,7 @@ def test_lists_walk_an_index_that_holds_no_other_rows(place, people, company_fol
 # --- The day it goes ----------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_the_day_a_file_goes_and_the_folder_s_rule_are_shown(people, company_folder, page_as, time_machine):
     time_machine.move_to(START, tick=False)
     file = store_file(user=people["uploader"], folder=company_folder)

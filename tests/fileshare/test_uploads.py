@@ -63,6 +63,7 @@ def objects():
 # --- One PUT ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_a_small_file_goes_in_by_one_put(api, company_folder, api_as):
     body = samples.docx()
     transfer = begun(api, company_folder, body, "report.docx", content_type=DOCX)
@@ -146,6 +147,7 @@ def test_nothing_sent_cannot_be_completed_and_can_be_mended(api, company_folder)
     assert complete(api, transfer).status_code == 200
 
 
+@pytest.mark.local
 def test_fewer_bytes_than_declared_can_be_mended(api, company_folder):
     transfer = begun(api, company_folder, TEXT)
     send_whole(transfer, TEXT[:-1])
@@ -160,6 +162,7 @@ def test_fewer_bytes_than_declared_can_be_mended(api, company_folder):
     assert space(company_folder) == (len(TEXT), 0)
 
 
+@pytest.mark.local
 def test_more_bytes_than_declared_are_refused_at_the_door(api, company_folder):
     transfer = begun(api, company_folder, TEXT)
 
@@ -167,6 +170,7 @@ def test_more_bytes_than_declared_are_refused_at_the_door(api, company_folder):
     assert refusal(complete(api, transfer)) == (409, "not_uploaded")
 
 
+@pytest.mark.local
 def test_another_content_type_than_signed_is_refused(api, company_folder):
     transfer = begun(api, company_folder, TEXT, content_type="text/plain")
 
@@ -184,6 +188,7 @@ def test_bytes_sent_again_replace_the_first(api, company_folder):
     assert b"".join(get_store().read_range(file.object_key, 0, file.size_bytes)) == TEXT
 
 
+@pytest.mark.local
 def test_a_complete_file_takes_no_more_bytes(api, company_folder):
     transfer = begun(api, company_folder, TEXT)
     send_whole(transfer, TEXT)
@@ -198,6 +203,7 @@ def test_a_complete_file_takes_no_more_bytes(api, company_folder):
 # --- In parts ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_a_large_file_goes_in_by_parts(api, company_folder, in_parts, api_as):
     transfer = begun(api, company_folder, TEXT)
 
@@ -236,6 +242,7 @@ def test_a_file_has_a_thousand_parts_at_most(size, count, part_size, people):
     assert (count - 1) * part_size + upload.part_bytes(count) == size
 
 
+@pytest.mark.local
 def test_parts_may_come_in_any_order_and_again(api, company_folder, in_parts):
     transfer = begun(api, company_folder, TEXT)
     urls = {part["part_number"]: part["upload_url"] for part in transfer["parts"]}
@@ -278,6 +285,7 @@ def one_too_many(parts):
     return [*parts, {"part_number": 7, "etag": '"0000"'}]
 
 
+@pytest.mark.local
 @pytest.mark.parametrize(
     ("named", "code"),
     [
@@ -302,6 +310,7 @@ def test_wrong_parts_are_refused_and_can_be_mended(named, code, api, company_fol
     assert space(company_folder) == (len(TEXT), 0)
 
 
+@pytest.mark.local
 def test_a_part_that_never_came_or_came_short_can_be_mended(api, company_folder, in_parts):
     transfer = begun(api, company_folder, TEXT)
     last = transfer["parts"].pop()
@@ -317,6 +326,7 @@ def test_a_part_that_never_came_or_came_short_can_be_mended(api, company_folder,
     assert complete(api, transfer, parts=parts).status_code == 200
 
 
+@pytest.mark.local
 def test_parts_have_to_be_named(api, company_folder, in_parts):
     transfer = begun(api, company_folder, TEXT)
     parts = send_parts(transfer, TEXT)
@@ -326,6 +336,7 @@ def test_parts_have_to_be_named(api, company_folder, in_parts):
     assert complete(api, transfer, parts=parts).status_code == 200
 
 
+@pytest.mark.local
 def test_parts_of_another_upload_are_no_parts_of_this_one(api, company_folder, in_parts):
     transfer, other = begun(api, company_folder, TEXT), begun(api, company_folder, TEXT)
     parts, foreign = send_parts(transfer, TEXT), send_parts(other, TEXT)
@@ -341,6 +352,7 @@ def test_parts_of_another_upload_are_no_parts_of_this_one(api, company_folder, i
     assert complete(api, other, parts=foreign).status_code == 200
 
 
+@pytest.mark.local
 def test_a_complete_file_takes_no_more_parts(api, company_folder, in_parts):
     transfer = begun(api, company_folder, TEXT)
     complete(api, transfer, parts=send_parts(transfer, TEXT))
@@ -352,6 +364,7 @@ def test_a_complete_file_takes_no_more_parts(api, company_folder, in_parts):
     assert b"".join(get_store().read_range(file.object_key, 0, file.size_bytes)) == TEXT
 
 
+@pytest.mark.local
 def test_a_parts_url_ends_after_an_hour_and_the_upload_goes_on(company_folder, api_as, in_parts, time_machine):
     start = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
     time_machine.move_to(start, tick=False)
@@ -364,6 +377,7 @@ def test_a_parts_url_ends_after_an_hour_and_the_upload_goes_on(company_folder, a
     assert complete(api_as("uploader"), transfer, parts=send_parts(status, TEXT)).status_code == 200
 
 
+@pytest.mark.local
 def test_the_checksum_of_a_file_in_parts_is_asked_for_at_once(api, company_folder, in_parts, commits, monkeypatch):
     sent = []
     monkeypatch.setattr("config.queue.app.send_task", lambda task, **options: sent.append(task))
@@ -380,6 +394,7 @@ def test_the_checksum_of_a_file_in_parts_is_asked_for_at_once(api, company_folde
     assert tasks.complete_checksums() == 1
 
 
+@pytest.mark.local
 @pytest.mark.parametrize("batch", [False, True])
 def test_a_store_that_is_down_leaves_nothing_reserved(batch, api, company_folder, in_parts):
     """As when its disk is gone: what would hold the parts is no folder."""
@@ -426,6 +441,7 @@ def test_malformed_parts_are_refused(parts, api, company_folder, in_parts):
 # --- Resumed ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_resuming_tells_what_has_come_and_what_has_not(api, company_folder, in_parts):
     transfer = begun(api, company_folder, TEXT)
     sent = send_parts({**transfer, "parts": [transfer["parts"][0], transfer["parts"][3]]}, TEXT)
@@ -457,6 +473,7 @@ def test_resuming_one_put_gives_a_fresh_url(api, company_folder):
     assert complete(api, transfer).status_code == 200
 
 
+@pytest.mark.local
 def test_an_upload_url_ends_after_fifteen_minutes_and_the_upload_goes_on(people, company_folder, api_as, time_machine):
     start = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
     time_machine.move_to(start, tick=False)
@@ -489,6 +506,7 @@ def test_unfinished_uploads_are_listed_for_their_uploader(api, company_folder, i
 # --- Given up ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 def test_an_upload_given_up_leaves_nothing(api, company_folder, in_parts, commits):
     for body in (TEXT[:900], TEXT):
         transfer = begun(api, company_folder, body)
@@ -528,6 +546,7 @@ def test_whoever_lost_the_right_to_upload_completes_nothing(people, api, company
     assert not File.objects.exists()
 
 
+@pytest.mark.local
 def test_uploads_nobody_finished_are_removed(people, company_folder, api_as, in_parts, time_machine, commits):
     start = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
     time_machine.move_to(start, tick=False)
@@ -556,6 +575,7 @@ def test_uploads_nobody_finished_are_removed(people, company_folder, api_as, in_
 # --- Refused content --------------------------------------------------------------------------------
 
 
+@pytest.mark.local
 @pytest.mark.parametrize("parts", [False, True])
 @pytest.mark.parametrize(
     ("name", "body"),
@@ -852,6 +872,7 @@ def test_of_twenty_racing_forms_as_many_succeed_as_there_is_room(people, company
     assert not Upload.objects.exists()
 
 
+@pytest.mark.local
 @REAL_TRANSACTIONS
 def test_asked_for_at_once_the_parts_of_an_upload_belong_to_one(people, company_folder, api_as, in_parts):
     transfer = begun(api_as("uploader"), company_folder, TEXT)
@@ -866,6 +887,7 @@ def test_asked_for_at_once_the_parts_of_an_upload_belong_to_one(people, company_
     assert len(list(Path(get_store().root, "multipart").iterdir())) == 1
 
 
+@pytest.mark.local
 @REAL_TRANSACTIONS
 @pytest.mark.parametrize("parts", [False, True])
 def test_completed_twice_at_once_it_is_one_file(parts, people, company_folder, api_as, settings):
@@ -960,6 +982,7 @@ def test_a_killed_completion_is_taken_over(api, company_folder):
     assert complete(api, transfer).status_code == 200
 
 
+@pytest.mark.local
 def test_a_completion_under_way_is_waited_for_in_patience(api, company_folder, monkeypatch):
     transfer = begun(api, company_folder, TEXT)
     send_whole(transfer, TEXT)
@@ -981,6 +1004,7 @@ def test_a_user_puts_files_into_their_own_folder(people, api_as):
     assert (shown["visibility"], shown["expires_at"]) == ("private", None)
 
 
+@pytest.mark.local
 def test_a_signed_put_needs_no_session_and_no_csrf_token(api, company_folder):
     transfer = begun(api, company_folder, TEXT)
     strict = Client(enforce_csrf_checks=True)

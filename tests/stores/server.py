@@ -17,6 +17,7 @@ from django.core.wsgi import get_wsgi_application
 data_dir = Path(os.environ["DATA_DIR"])
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
+    BODY_FILE_DIR=os.environ.get("BODY_FILE_DIR", ""),
     DATA_DIR=data_dir,
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
     LOGGING={
