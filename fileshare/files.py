@@ -1,7 +1,6 @@
 """What is done with a stored file: rename, publish, tag, delete, restore, and let expire."""
 
 import zlib
-from functools import partial
 from hashlib import sha256
 
 from django.db import transaction
@@ -136,21 +135,45 @@ def _remove(file, action, *, user=None):
     record(action, user=user, target=file, folder=folder, size_bytes=file.size_bytes)
     quotas.free(folder_id=folder.pk, size_bytes=file.size_bytes)
     file.delete()
-    transaction.on_commit(partial(get_store().delete, file.object_key), robust=True)
+    transaction.on_commit(lambda: get_store().delete(file.object_key), robust=True)
+
+
+def read(file, start, end):
+    """Yield the bytes of a file from `start` up to, not including, `end`, in blocks of 1 MiB at most.
+
+    Read whole, a file whose checksums are not known yet keeps them from then on.
+    Raises ObjectMissing, StoreUnavailable.
+    """
+    blocks = get_store().read_range(file.object_key, start, end)
+    if (start, end) != (0, file.size_bytes) or (file.sha256 and file.crc32 is not None):
+        yield from blocks
+        return
+    digest, crc = sha256(), 0
+    for block in blocks:
+        digest.update(block)
+        crc = zlib.crc32(block, crc)
+        yield block
+    file.sha256, file.crc32 = digest.hexdigest(), crc
+    File.objects.filter(pk=file.pk).update(sha256=file.sha256, crc32=file.crc32)
 
 
 def read_checksums(file):
     """Read a file once for its SHA-256 and CRC-32, and keep both. Returns whether its bytes were there."""
-    digest, crc = sha256(), 0
     try:
-        for block in get_store().read_range(file.object_key, 0, file.size_bytes):
-            digest.update(block)
-            crc = zlib.crc32(block, crc)
+        for _block in read(file, 0, file.size_bytes):
+            pass
     except ObjectMissing:
         return False
-    file.sha256, file.crc32 = digest.hexdigest(), crc
-    File.objects.filter(pk=file.pk).update(sha256=file.sha256, crc32=file.crc32)
     return True
+
+
+def crc32_of(file):
+    """The CRC-32 of a file, read for it where nobody has done so yet. Raises ObjectMissing, StoreUnavailable."""
+    if file.crc32 is None:
+        file.refresh_from_db(fields=["sha256", "crc32"])
+    if file.crc32 is None and not read_checksums(file):
+        raise ObjectMissing(file.object_key)
+    return file.crc32
 
 
 def complete_checksums(*, limit=20):

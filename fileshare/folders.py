@@ -16,6 +16,7 @@ from audit.log import record
 from audit.models import Action
 from config.access import get_allowed, get_visible
 from config.errors import Conflict, Invalid
+from config.queue import send_after_commit
 
 from .models import DOCUMENTS_SLUG, Folder, FolderPermission, Subfolder, TypePolicy
 
@@ -120,6 +121,8 @@ def change_folder(*, user, folder_id, **changes):
     if days != folder.retention_days:
         expires = None if days is None else F("uploaded_at") + timedelta(days=days)
         folder.files.update(expires_at=expires)
+        # A bucket that was told to remove objects earlier than that has to be told anew.
+        send_after_commit("fileshare.tasks.refresh_expiry")
     for name, value in changes.items():
         setattr(folder, name, value)
     _save(folder)

@@ -33,4 +33,5 @@ def _keep(longest, key, days):
 
 def refresh():
     """Bring the store's own expiry into line with the folders. Returns whether anything was changed."""
-    return get_store().expire_after(safety_net())
+    store = get_store()
+    return store.is_remote and store.expire_after(safety_net())

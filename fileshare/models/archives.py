@@ -8,7 +8,9 @@ from django.utils import timezone
 
 
 class Archive(models.Model):
-    """The frozen list of a bulk download: `entries` [[file id, path], …] in order, `skipped` the text of SKIPPED.txt.
+    """The frozen list of a bulk download: `entries` [[file id, path, crc behind], …] and the text of SKIPPED.txt.
+
+    An entry's third part is true when its CRC-32 was not known at first: then it stands behind the bytes.
 
     Sizes and CRCs are those of the files, which never change; whether its maker may still have them is
     asked with every request.

@@ -7,14 +7,18 @@ import uuid
 import zipfile
 import zlib
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from urllib.parse import urlsplit
 
 import pytest
 import time_machine
 from django.utils import timezone
 
 from audit.models import Action, Event
+from config.errors import Refused
 from fileshare import files
 from fileshare.models import Archive, File, PermissionType
+from fileshare.storage import get_store
 from fileshare.zip_format import Entry, Layout
 from tests.factories import FolderFactory, SubfolderFactory, grant, store_file
 
@@ -29,6 +33,11 @@ def body(response):
 
 def bulk(client, rows, **options):
     return client.post(BULK, {"file_ids": [str(row.pk) for row in rows], **options})
+
+
+def resumption(response):
+    """The path where the archive of this answer goes on."""
+    return urlsplit(response["Link"].partition(">")[0].strip("<")).path
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_an_archive_resumes_at_any_byte(api_as, three):
     client = api_as("colleague")
     response = bulk(client, three)
     whole = body(response)
-    address = response["Link"].split(";")[0].strip("<>")
+    address = resumption(response)
     etag = response["ETag"]
     chosen = random.Random(7)
 
@@ -82,7 +91,7 @@ def test_an_archive_resumes_at_any_byte(api_as, three):
 def test_an_archive_belongs_to_its_maker_for_ten_minutes_and_as_long_as_they_may_have_the_files(
     api_as, people, three, company_folder
 ):
-    address = bulk(api_as("uploader"), three)["Link"].split(";")[0].strip("<>")
+    address = resumption(bulk(api_as("uploader"), three))
 
     assert api_as("colleague").get(address).status_code == 404
     assert api_as(None).get(address).status_code == 401
@@ -149,7 +158,7 @@ def test_each_file_is_counted_once_and_recorded(api_as, three):
     client = api_as("colleague")
     response = client.post(BULK, {"file_ids": [str(row.pk) for row in three] * 2})
     body(response)
-    body(client.get(response["Link"].split(";")[0].strip("<>"), headers={"Range": "bytes=5-"}))
+    body(client.get(resumption(response), headers={"Range": "bytes=5-"}))
 
     assert list(File.objects.values_list("download_count", flat=True)) == [1, 1, 1]
     events = Event.objects.filter(action=Action.DOWNLOAD)
@@ -165,8 +174,39 @@ def test_a_checksum_not_known_yet_is_computed_once_and_kept(api_as, three):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
     row = File.objects.get(pk=three[0].pk)
-    assert row.crc32 == zlib.crc32(b"first")
+    assert (row.crc32, row.sha256) == (zlib.crc32(b"first"), sha256(b"first").hexdigest())
     assert files.complete_checksums() == 2
+
+
+def test_an_archive_begun_without_checksums_resumes_at_any_byte(api_as, three):
+    File.objects.update(crc32=None, sha256="")
+    api = api_as("colleague")
+    first = bulk(api, three)
+    whole, again = body(first), resumption(first)
+
+    assert len(whole) == int(first["Content-Length"])
+    for start in (0, 1, 40, len(whole) // 2, len(whole) - 30):
+        File.objects.update(crc32=None, sha256="")  # the first attempt was cut before it knew
+        answer = api.get(again, headers={"Range": f"bytes={start}-"})
+        assert (answer.status_code, body(answer)) == (206, whole[start:])
+
+
+def test_a_checksum_that_becomes_known_changes_no_byte_of_an_archive(api_as, three):
+    File.objects.update(crc32=None, sha256="")
+    api = api_as("colleague")
+    first = bulk(api, three)
+    again = resumption(first)
+    files.complete_checksums()
+
+    assert body(api.get(again)) == body(first)
+
+
+def test_bytes_that_vanish_end_the_archive_before_its_end(api_as, three):
+    File.objects.update(crc32=None, sha256="")
+    get_store().delete(three[1].object_key)
+
+    with pytest.raises(Refused):
+        body(bulk(api_as("colleague"), three))
 
 
 def test_the_number_of_queries_does_not_grow_with_the_files(
@@ -236,7 +276,8 @@ def test_a_table_offers_what_its_folder_may_be_downloaded_from(page_as, people, 
     assert box % own.pk in page_as("client").get("/files/").content.decode()
 
 
-def test_a_file_over_four_gibibytes_gets_zip64_fields_and_every_range_adds_up(tmp_path):
+@pytest.mark.parametrize("crc_behind", [False, True])
+def test_a_file_over_four_gibibytes_gets_zip64_fields_and_every_range_adds_up(crc_behind, tmp_path):
     gib = 1 << 30
     block = b"\0" * (1 << 20)
     crc = 0
@@ -244,8 +285,8 @@ def test_a_file_over_four_gibibytes_gets_zip64_fields_and_every_range_adds_up(tm
         crc = zlib.crc32(block, crc)
     layout = Layout(
         [
-            Entry("big/zeros.bin", 5 * gib, crc, WHEN, "zeros"),
-            Entry("big/after.txt", 5, zlib.crc32(b"after"), WHEN, b"after"),
+            Entry("big/zeros.bin", 5 * gib, lambda: crc, WHEN, "zeros", crc_behind),
+            Entry("big/after.txt", 5, lambda: zlib.crc32(b"after"), WHEN, b"after", crc_behind),
         ]
     )
     path = tmp_path / "large.zip"
