@@ -3,6 +3,7 @@
 import zlib
 from hashlib import sha256
 
+from django.core.cache import cache
 from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
@@ -17,6 +18,11 @@ from . import file_types, filenames, quotas, tags
 from .folders import locked_folder
 from .models import File, Visibility
 from .storage import ObjectMissing, get_store
+
+CHECKSUM_LEASE_SECONDS = 3600
+"""How long a worker that reads a file for its checksums keeps others from it; it may have died."""
+WAITING_FILES = 1000
+"""Of those whose checksums are not known, how many are looked at in one run."""
 
 
 @transaction.atomic
@@ -177,6 +183,17 @@ def crc32_of(file):
 
 
 def complete_checksums(*, limit=20):
-    """Read files that came in parts, oldest first. Returns how many were read."""
-    waiting = File.objects.filter(sha256="").order_by("uploaded_at")
-    return sum(read_checksums(file) for file in list(waiting[:limit]))
+    """Read files whose checksums nobody knows, oldest first; many workers share them. Returns how many were read."""
+    count = 0
+    for file in list(File.objects.filter(sha256="").order_by("uploaded_at")[:WAITING_FILES]):
+        # A file of many gibibytes takes longer than it is until the next worker looks.
+        claim = f"checksums-{file.pk}"
+        if not cache.add(claim, True, CHECKSUM_LEASE_SECONDS):
+            continue
+        try:
+            count += read_checksums(file)
+        finally:
+            cache.delete(claim)
+        if count == limit:
+            break
+    return count

@@ -367,6 +367,23 @@ def new_bucket(server, *, name=None):
     return SimpleNamespace(**vars(server), name=name)
 
 
+def use_bucket(settings, endpoint_url, name):
+    """Let the settings say STORAGE=s3 and name that bucket."""
+    settings.STORAGE, settings.S3_FILESHARE_BUCKET = "s3", name
+    settings.S3_ENDPOINT_URL, settings.S3_ADDRESSING_STYLE = endpoint_url, "path"
+    options = {
+        "access_key": S3_KEYS["access_key"],
+        "secret_key": S3_KEYS["secret_key"],
+        "bucket_name": name,
+        "region_name": S3_KEYS["region"],
+        "endpoint_url": endpoint_url,
+        "location": "media",
+        "file_overwrite": False,
+    }
+    backend = {"BACKEND": "config.bucket.BucketStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+
+
 def s3_client(server, **config):
     """A boto3 client of the server."""
     return boto3.client(

@@ -37,6 +37,7 @@ from fileshare.models import File, Folder, PermissionType, Upload
 from fileshare.storage import get_store
 from tests.factories import PASSWORD, CompanyFactory, UserFactory, grant, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, content
+from tests.servers import use_bucket
 from tests.test_settings import start
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -53,19 +54,7 @@ def folder(tmp_path):
 @pytest.fixture
 def in_a_bucket(settings, s3_bucket):
     """Everything is kept in S3."""
-    settings.STORAGE, settings.S3_FILESHARE_BUCKET = "s3", s3_bucket.name
-    options = {
-        "bucket_name": s3_bucket.name,
-        "endpoint_url": s3_bucket.endpoint_url,
-        "access_key": s3_bucket.access_key,
-        "secret_key": s3_bucket.secret_key,
-        "region_name": s3_bucket.region,
-        "addressing_style": "path",
-        "location": "media",
-        "file_overwrite": False,
-    }
-    backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
-    settings.STORAGES = {**settings.STORAGES, "default": backend}
+    use_bucket(settings, s3_bucket.endpoint_url, s3_bucket.name)
     empty_store()
     yield
     empty_store()

@@ -5,12 +5,13 @@ import hashlib
 import zlib
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from audit.models import Event
 from fileshare import folders, tasks
 from fileshare.models import File, RedeemedLink
-from fileshare.storage import get_store
+from fileshare.storage import StoreUnavailable, get_store
 from tests.factories import SubfolderFactory, grant, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, complete, promise, send_parts, space
 
@@ -291,6 +292,29 @@ def test_spent_links_are_forgotten_long_after_they_ended(people, report):
 
 
 @pytest.mark.local
+def test_a_file_another_worker_reads_for_its_checksums_is_left_to_it(report):
+    File.objects.update(sha256="", crc32=None)
+    cache.add(f"checksums-{report.pk}", True)
+
+    assert tasks.complete_checksums() == 0
+    cache.delete(f"checksums-{report.pk}")
+    assert tasks.complete_checksums() == 1
+
+
+def test_a_store_that_is_away_keeps_no_file_from_being_read_later(report, monkeypatch):
+    File.objects.update(sha256="", crc32=None)
+    with monkeypatch.context() as away:
+        away.setattr(get_store(), "read_range", unavailable)
+        with pytest.raises(StoreUnavailable):
+            tasks.complete_checksums()
+
+    assert tasks.complete_checksums() == 1
+
+
+def unavailable(*_args):
+    raise StoreUnavailable
+
+
 def test_what_came_in_parts_is_read_once_for_its_checksums(people, company_folder, api_as, settings):
     settings.MULTIPART_THRESHOLD_BYTES, settings.PART_SIZE_BYTES = 10, 1000
     body = b"a line of the text\n" * 300

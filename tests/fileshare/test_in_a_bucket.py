@@ -12,7 +12,7 @@ from fileshare.models import File, Upload
 from fileshare.storage import get_store
 from tests.factories import store_file
 from tests.fileshare.helpers import complete, promise, space
-from tests.servers import new_bucket
+from tests.servers import new_bucket, use_bucket
 
 pytestmark = [pytest.mark.django_db, pytest.mark.s3]
 TEXT = b"twenty bytes of text"
@@ -22,22 +22,7 @@ TEXT = b"twenty bytes of text"
 def bucket(s3_server, settings):
     """The portal on a bucket of this test's own; above 5 MiB a file comes in parts."""
     bucket = new_bucket(s3_server)
-    settings.STORAGE, settings.S3_FILESHARE_BUCKET = "s3", bucket.name
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {
-            "BACKEND": "storages.backends.s3.S3Storage",
-            "OPTIONS": {
-                "access_key": bucket.access_key,
-                "secret_key": bucket.secret_key,
-                "bucket_name": bucket.name,
-                "region_name": bucket.region,
-                "endpoint_url": bucket.endpoint_url,
-                "addressing_style": "path",
-                "signature_version": "s3v4",
-            },
-        },
-    }
+    use_bucket(settings, bucket.endpoint_url, bucket.name)
     settings.MULTIPART_THRESHOLD_BYTES = settings.PART_SIZE_BYTES = 5 * settings.MIB
     return bucket
 

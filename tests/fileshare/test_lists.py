@@ -9,8 +9,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.serializers import ModelSerializer
 
 from fileshare import folders
+from fileshare.api.serializers import FileSerializer, TrashedFileSerializer
 from fileshare.models import File, Folder, Subfolder, Tag, Upload
 from tests.factories import CompanyFactory, UserFactory, grant
 from tests.fileshare.helpers import content
@@ -129,6 +131,16 @@ def test_each_file_is_listed_whole(kind, people, company_folder, api_as, page_as
         rows = page_as("uploader").get("/fileshare/baobab-files/").context["page"].results
         assert sorted(row.version_count for row in rows)[-1] == 3
         assert len(rows) == 1 + 3 + 3
+
+
+@pytest.mark.parametrize("serializer", [FileSerializer, TrashedFileSerializer])
+def test_a_row_is_spelled_out_as_its_fields_would(serializer, people, company_folder):
+    fill(3, people, company_folder)
+    rows = list(File.objects.with_details(people["uploader"]))
+    fields = type(serializer.__name__, (serializer,), {"to_representation": ModelSerializer.to_representation})
+
+    assert len(rows) > 10
+    assert serializer(rows, many=True).data == fields(rows, many=True).data
 
 
 # --- Pages --------------------------------------------------------------------------------------------

@@ -19,31 +19,17 @@ from config.errors import Refused
 from fileshare import lifecycle
 from fileshare.storage import bucket
 from fileshare.storage.checks import bucket_is_safe
-from tests.servers import S3_KEYS, free_ports, s3_client
+from tests.servers import free_ports, s3_client, use_bucket
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "https://portal.example.org"
-
-
-def use_bucket(settings, endpoint_url, name):
-    """Let the settings name a bucket, as STORAGE=s3 would."""
-    settings.STORAGE = "s3"
-    settings.S3_FILESHARE_BUCKET = name
-    settings.S3_ENDPOINT_URL = endpoint_url
-    settings.S3_ADDRESSING_STYLE = "path"
-    settings.S3_CORS_ORIGINS = [ORIGIN]
-    options = {"bucket_name": name, "endpoint_url": endpoint_url, "region_name": S3_KEYS["region"], "location": "media"}
-    options |= {"access_key": S3_KEYS["access_key"], "secret_key": S3_KEYS["secret_key"], "file_overwrite": False}
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "config.bucket.BucketStorage", "OPTIONS": options},
-    }
 
 
 @pytest.fixture
 def no_bucket(s3_server, settings):
     """Settings that name a bucket which is not there yet; gives a client."""
     use_bucket(settings, s3_server.endpoint_url, f"portal-{secrets.token_hex(6)}")
+    settings.S3_CORS_ORIGINS = [ORIGIN]
     return s3_client(s3_server)
 
 
@@ -144,6 +130,7 @@ def test_cors_that_hides_the_etag_is_told(made, settings):
 
 def test_public_access_is_blocked_where_the_service_can(moto_bucket, settings, db):
     use_bucket(settings, moto_bucket.endpoint_url, moto_bucket.name)
+    settings.S3_CORS_ORIGINS = [ORIGIN]
     client = s3_client(moto_bucket)
     client.put_bucket_acl(Bucket=moto_bucket.name, ACL="public-read")
 
