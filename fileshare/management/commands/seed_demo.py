@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import Company, Role, User
 from accounts.models.roles import CLIENT, OPS
 from config.errors import Refused
+from config.progress import Progress
 from fileshare import completion, demo_documents, folders, uploads
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Subfolder
 
@@ -93,27 +94,30 @@ class Command(BaseCommand):
         boss = User.objects.get(email=SUPER)
         if File.objects.filter(uploaded_by=uploader).exists():
             return
-        for number, (slug, subfolder_slug, filename, content) in enumerate(documents()):
-            folder = Folder.objects.get(slug=slug)
-            subfolder = folder.subfolders.get(slug=subfolder_slug) if subfolder_slug else None
-            user = uploader if Folder.objects.uploadable_by(uploader).filter(pk=folder.pk).exists() else boss
-            try:
-                file = completion.receive(
-                    user=user,
-                    place=uploads.Place(folder, subfolder),
-                    filename=filename,
-                    content_type="",
-                    stream=io.BytesIO(content),
-                    size_bytes=len(content),
+        all_documents = list(documents())
+        with Progress(self.stderr, "Demo files", total=len(all_documents)) as progress:
+            for number, (slug, subfolder_slug, filename, content) in enumerate(all_documents):
+                folder = Folder.objects.get(slug=slug)
+                subfolder = folder.subfolders.get(slug=subfolder_slug) if subfolder_slug else None
+                user = uploader if Folder.objects.uploadable_by(uploader).filter(pk=folder.pk).exists() else boss
+                try:
+                    file = completion.receive(
+                        user=user,
+                        place=uploads.Place(folder, subfolder),
+                        filename=filename,
+                        content_type="",
+                        stream=io.BytesIO(content),
+                        size_bytes=len(content),
+                    )
+                except Refused as refusal:
+                    self.stderr.write(f"{filename} was refused: {refusal.message}")
+                    continue
+                # As if they had come in over some days.
+                ago = timedelta(hours=7 * (20 - number))
+                File.objects.filter(pk=file.pk).update(
+                    uploaded_at=file.uploaded_at - ago, expires_at=file.expires_at and file.expires_at - ago
                 )
-            except Refused as refusal:
-                self.stderr.write(f"{filename} was refused: {refusal.message}")
-                continue
-            # As if they had come in over some days.
-            ago = timedelta(hours=7 * (20 - number))
-            File.objects.filter(pk=file.pk).update(
-                uploaded_at=file.uploaded_at - ago, expires_at=file.expires_at and file.expires_at - ago
-            )
+                progress.advance()
 
 
 def documents():
