@@ -28,7 +28,7 @@ class Stored:
 
 
 def stored():
-    """Yield a Stored for each file's object, in key order."""
+    """Yield a Stored for each file's object, in the store's own order."""
     objects = iter(get_store().list(PREFIX))
     while batch := list(islice(objects, BATCH)):
         keys = [key for key, _size, _modified in batch]

@@ -144,10 +144,8 @@ def _repair_size(file_id):
         if file is None or file.size_bytes == info.size_bytes:
             return []
         before, after = {"size_bytes": file.size_bytes}, {"size_bytes": info.size_bytes}
-        # Other bytes than those that were recorded have other checksums, too.
-        File.objects.filter(pk=file_id).update(
-            size_bytes=info.size_bytes, sha256=info.sha256 or "", crc32=info.crc32, etag=info.etag
-        )
+        # Its checksums stay those of what was uploaded: verify_store, and whoever unpacks a ZIP, shall notice.
+        File.objects.filter(pk=file_id).update(size_bytes=info.size_bytes)
         more = info.size_bytes - file.size_bytes
         Folder.objects.filter(pk=file.folder_id).update(used_bytes=Greatest(F("used_bytes") + more, 0))
         logger.warning("The size of file %s was repaired: %s, now %s", file_id, before, after)
