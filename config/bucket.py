@@ -24,9 +24,10 @@ def client_config(**changes):
             # Many services that speak S3 do not know the checksums boto3 would add by itself.
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
-            "connect_timeout": 3,
-            "read_timeout": 60,
-            "retries": {"mode": "standard", "total_max_attempts": 3},
+            # A service that hangs must not hold the web's threads for long.
+            "connect_timeout": 2,
+            "read_timeout": 8,
+            "retries": {"mode": "standard", "total_max_attempts": 2},
             "max_pool_connections": 50,
             "tcp_keepalive": True,
             **changes,

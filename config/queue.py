@@ -1,7 +1,6 @@
 """Handing work to the queue: after the commit, and never at the cost of the request."""
 
 import logging
-from functools import partial
 
 from django.db import transaction
 from kombu.exceptions import OperationalError
@@ -17,7 +16,8 @@ def send_after_commit(task, **kwargs):
     A broker that is down costs nothing but time: the row the task works on is there, and the
     schedule finds it.
     """
-    transaction.on_commit(partial(_send, task, kwargs), robust=True)
+    # No partial: Django names what failed by its __qualname__, which a partial has not.
+    transaction.on_commit(lambda: _send(task, kwargs), robust=True)
 
 
 def _send(task, kwargs):

@@ -243,6 +243,8 @@ if _database.get("ENGINE") == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
+    # The last one to close removes the log of writes, and nobody could even read again on a full disk.
+    _database["CONN_MAX_AGE"] = None
 elif _database.get("ENGINE") == "django.db.backends.postgresql":
     _database["CONN_MAX_AGE"] = _count("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
@@ -268,6 +270,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# However long a broker is away, nobody has to start worker and beat again when it is back.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_timeout": 5}
@@ -300,6 +304,12 @@ STORAGES["default"] = {
 STORE_FSYNC = _switch("STORE_FSYNC", True)
 # Behind nginx: the internal location that maps to DATA_DIR/store/objects/, such as /_store/.
 X_ACCEL_PREFIX = env.str("X_ACCEL_PREFIX", default="")
+# Behind nginx: the folder into which it receives the bodies of PUTs, and in which it names their files to us.
+BODY_FILE_DIR = env.str("BODY_FILE_DIR", default="").rstrip("/")
+if BODY_FILE_DIR and not (TRUSTED_PROXY_COUNT and BODY_FILE_DIR.startswith("/")):
+    raise ImproperlyConfigured(
+        "BODY_FILE_DIR is a whole path beginning with /, and needs a proxy of yours in front (TRUSTED_PROXY_COUNT)."
+    )
 PRESIGNED_URL_EXPIRY_SECONDS = _count("S3_PRESIGNED_URL_EXPIRY", 900, least=1)
 PART_URL_EXPIRY_SECONDS = 3600
 MULTIPART_THRESHOLD_BYTES = _count("MULTIPART_THRESHOLD", 100 * MIB, least=1)
@@ -349,11 +359,14 @@ S3_CORS_ORIGINS = env.list("S3_CORS_ORIGINS", default=[f"{_site.scheme}://{_site
 if STORAGE == "s3":
     if X_ACCEL_PREFIX:
         raise ImproperlyConfigured("X_ACCEL_PREFIX is for STORAGE=local: nginx has no way to the bytes in a bucket.")
+    if BODY_FILE_DIR:
+        raise ImproperlyConfigured("BODY_FILE_DIR is for STORAGE=local: to a bucket the bytes go past the portal.")
     if not S3_FILESHARE_BUCKET:
         raise ImproperlyConfigured("STORAGE=s3 needs S3_FILESHARE_BUCKET.")
-    for _name, _url in (("S3_ENDPOINT_URL", S3_ENDPOINT_URL), ("S3_PUBLIC_ENDPOINT_URL", S3_PUBLIC_ENDPOINT_URL)):
-        _parts = urlsplit(_url)
-        if _url and (_parts.scheme not in ("http", "https") or not _parts.hostname or _parts.path or _parts.query):
+    _addresses = [("S3_ENDPOINT_URL", S3_ENDPOINT_URL), ("S3_PUBLIC_ENDPOINT_URL", S3_PUBLIC_ENDPOINT_URL)]
+    for _name, _url in _addresses + [("S3_CORS_ORIGINS", _origin) for _origin in S3_CORS_ORIGINS]:
+        # They end up in headers: nothing but a host's name and a port.
+        if _url and not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", _url):
             raise ImproperlyConfigured(f"{_name} must be like https://s3.example.org; it is {_url!r}.")
     if bool(env.str("AWS_ACCESS_KEY_ID", default="")) != bool(env.str("AWS_SECRET_ACCESS_KEY", default="")):
         raise ImproperlyConfigured("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together; neither: a role's.")

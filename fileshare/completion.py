@@ -6,7 +6,7 @@ finished and inspected outside any transaction, and one short transaction makes 
 
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import DatabaseError, connection, transaction
@@ -71,9 +71,8 @@ def receive(*, user, place, filename, content_type, stream, size_bytes, **option
     )
     # Claimed from the start, and in one piece whatever its size: nobody else sends bytes of a form's upload.
     upload.part_size = None
-    Upload.objects.filter(pk=upload.pk).update(
-        status=UploadStatus.COMPLETING, claimed_at=timezone.now(), part_size=None
-    )
+    upload.status, upload.claimed_at = UploadStatus.COMPLETING, timezone.now()
+    upload.save(update_fields=["part_size", "status", "claimed_at"])
     with _claim_renewed(upload):
         try:
             info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
@@ -96,8 +95,13 @@ def _completed(user, file_id):
 
 
 def _claim(upload):
-    """True for the one request that may finish this upload now."""
-    return bool(claimable().filter(pk=upload.pk).update(status=UploadStatus.COMPLETING, claimed_at=timezone.now()))
+    """True for the one request that may finish this upload now; `claimed_at` tells it from one that takes over."""
+    upload.status, upload.claimed_at = UploadStatus.COMPLETING, timezone.now()
+    return bool(claimable().filter(pk=upload.pk).update(status=upload.status, claimed_at=upload.claimed_at))
+
+
+def _mine(upload):
+    return Upload.objects.filter(pk=upload.pk, status=UploadStatus.COMPLETING, claimed_at=upload.claimed_at)
 
 
 @contextmanager
@@ -108,9 +112,12 @@ def _claim_renewed(upload):
     def renew():
         try:
             while not done.wait(CLAIM_LEASE.total_seconds() / 3):
-                claimed = Upload.objects.filter(pk=upload.pk, status=UploadStatus.COMPLETING)
-                with suppress(DatabaseError):  # the next one may get through
-                    claimed.update(claimed_at=timezone.now())
+                now = timezone.now()
+                try:
+                    if _mine(upload).update(claimed_at=now):
+                        upload.claimed_at = now
+                except DatabaseError:
+                    connection.close()  # the next one may get through, on a connection of its own
         finally:
             connection.close()
 
@@ -124,7 +131,7 @@ def _claim_renewed(upload):
 
 
 def _unclaim(upload):
-    Upload.objects.filter(pk=upload.pk).update(status=UploadStatus.PENDING, claimed_at=None)
+    _mine(upload).update(status=UploadStatus.PENDING, claimed_at=None)
 
 
 def _wait_for_the_other(user, file_id):

@@ -1,11 +1,14 @@
-"""When a bucket may remove objects by itself: two days after the portal should have done it."""
+"""When a bucket may remove objects by itself: two days and an upload's lifetime after the portal should have."""
 
 import math
+
+from django.conf import settings
 
 from .models import File, Folder, Upload
 from .storage import get_store
 
-DAYS_BEHIND = 2
+# A bucket counts from the day a multipart upload was begun, the portal from the day it was completed.
+DAYS_BEHIND = 2 + math.ceil(settings.UPLOAD_LIFETIME.total_seconds() / 86_400)
 
 
 def safety_net():

@@ -64,26 +64,29 @@ def _less(field, size_bytes):
 
 @dataclass
 class Recalculation:
-    """What `recalculate` looked at, and the Events of what it repaired."""
+    """What `recalculate` looked at, the Events of what it repaired, and the Files whose object has another length."""
 
     objects: int = 0
     folders: int = 0
     repaired: list = field(default_factory=list)
+    damaged: list = field(default_factory=list)
 
 
 def recalculate(progress=None):
-    """Hold every folder's sums against its rows, and every row's size against the store; repair what differs.
+    """Hold every folder's sums against its rows and repair what differs; hold every row's size against the store.
 
-    A file is as large as the store says. `used_bytes` is the sum of a folder's files, those in the
-    trash included, `reserved_bytes` that of its unfinished uploads. Uploads and deletions go on
-    meanwhile and are counted right. `progress` is a config.progress.Progress of objects. Returns a
-    Recalculation; each repair is an Event (before, after) and a warning in the log.
+    An object of another length than its file is damage, not drift: it is reported, each an error in the
+    log, and the row stays as it is, for it tells what a backup has to bring back. `used_bytes` is the
+    sum of a folder's files, those in the trash included, `reserved_bytes` that of its unfinished
+    uploads. Uploads and deletions go on meanwhile and are counted right. `progress` is a
+    config.progress.Progress of objects. Returns a Recalculation; each repair is an Event (before,
+    after) and a warning in the log.
     """
     done = Recalculation()
     for entry in inventory.stored():
         done.objects += 1
         if entry.file_id is not None and entry.file_size != entry.size_bytes:
-            done.repaired += _repair_size(entry.file_id)
+            done.damaged += _tell_damage(entry.file_id)
         if progress:
             progress.advance()
     for folder in inventory.in_batches(_with_sums()):
@@ -129,24 +132,17 @@ def _lock(folder_id):
     return Folder.objects.select_for_update(no_key=True).filter(pk=folder_id).first() is not None
 
 
-def _repair_size(file_id):
-    """Give a file the store's size, and its folder the difference; returns the Event in a list, or []."""
-    file = File.objects.filter(pk=file_id).first()
+def _tell_damage(file_id):
+    """The File whose object has another length than it, in a list; [] when that was so for a moment only."""
+    file = File.objects.select_related("folder").filter(pk=file_id).first()
     info = get_store().head(file.object_key) if file else None
-    if info is None:
+    if info is None or info.size_bytes == file.size_bytes:
         return []
-    if info.size_bytes == 0:
-        logger.error("The object of file %s is empty: %s", file.pk, file.object_key)
-        return []
-    with transaction.atomic():
-        _lock(file.folder_id)
-        file = File.objects.select_related("folder").select_for_update(of=("self",)).filter(pk=file_id).first()
-        if file is None or file.size_bytes == info.size_bytes:
-            return []
-        before, after = {"size_bytes": file.size_bytes}, {"size_bytes": info.size_bytes}
-        # Its checksums stay those of what was uploaded: verify_store, and whoever unpacks a ZIP, shall notice.
-        File.objects.filter(pk=file_id).update(size_bytes=info.size_bytes)
-        more = info.size_bytes - file.size_bytes
-        Folder.objects.filter(pk=file.folder_id).update(used_bytes=Greatest(F("used_bytes") + more, 0))
-        logger.warning("The size of file %s was repaired: %s, now %s", file_id, before, after)
-        return [record(Action.QUOTA_REPAIRED, target=file, folder=file.folder, before=before, after=after)]
+    logger.error(
+        "The object of file %s (%s) has %d bytes and not %d: restore it from a backup",
+        file.pk,
+        file.object_key,
+        info.size_bytes,
+        file.size_bytes,
+    )
+    return [file]

@@ -95,6 +95,26 @@ def _complete(upload, dry_run):
     return True
 
 
+def discard_unwanted():
+    """Remove bytes that a presigned URL took after its upload had ended. Returns how many were removed.
+
+    Nobody can read them, and no quota counts them.
+    """
+    store, count = get_store(), 0
+    # A moment's grace: the row of an upload is there before its URL, but not before the clock of the store.
+    until = timezone.now() - timedelta(minutes=1)
+    waiting = iter(store.staged())
+    while batch := list(islice(waiting, inventory.BATCH)):
+        wanted = set(
+            Upload.objects.filter(object_key__in=[key for key, _modified in batch]).values_list("object_key", flat=True)
+        )
+        for key, modified_at in batch:
+            if key not in wanted and modified_at < until:
+                store.discard_put(key)
+                count += 1
+    return count
+
+
 def reconcile(*, dry_run=False, force=False, progress=None):
     """Remove objects nobody has a row for and what killed uploads left; report rows without an object.
 

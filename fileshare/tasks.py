@@ -42,7 +42,8 @@ def complete_checksums():
 
 @shared_task
 def complete_received_uploads():
-    """Complete single PUTs that were sent and never completed."""
+    """Complete single PUTs that were sent and never completed, and drop what was sent too late."""
+    reconcile.discard_unwanted()
     return reconcile.complete_received()
 
 

@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import dataclass, field
-from functools import partial
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -293,7 +292,7 @@ def remove_abandoned(*, limit=500):
 def drop(upload):
     """Remove the row, release the space; the bytes go after the commit, whatever was there of them."""
     _forget(upload)
-    transaction.on_commit(partial(remove_bytes, upload), robust=True)
+    transaction.on_commit(lambda: remove_bytes(upload), robust=True)
 
 
 def _forget(upload):

@@ -4,7 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Prefetch, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import IsNull
 from django.urls import reverse
@@ -73,8 +73,13 @@ class FileQuerySet(models.QuerySet):
         return self.filter(_unexpired(), deleted_at__gt=timezone.now() - settings.TRASH_LIFETIME)
 
     def restorable_by(self, user):
-        """Those in the trash that `user` may restore, or delete for good: whoever may delete them."""
-        return self.trashed().filter(_deletable(user))
+        """Those in the trash that `user` may restore, or delete for good.
+
+        What they deleted themselves, and all in their own folder; a super everything. What a super took
+        out of a shared folder its uploader does not put back.
+        """
+        mine = EVERYTHING if user.is_superuser else Q(deleted_by=user) | Q(folder__owner=user)
+        return self.trashed().filter(_deletable(user), mine)
 
     def expired(self):
         """Those whose folder keeps them no longer, in the trash or not."""
@@ -111,38 +116,34 @@ class FileQuerySet(models.QuerySet):
         files = self.kept() if folder.can_download else self.visible_to(user)
         return files.filter(folder=folder)
 
-    def in_place(self, *, folder, subfolder=None):
-        """Those of a folder's root, or of one of its subfolders."""
-        return self.filter(folder=folder, subfolder=subfolder)
-
     def versions_of(self, file):
         """The files of the same name in the same place, `file` among them."""
         return self.filter(folder=file.folder_id, subfolder=file.subfolder_id, filename=file.filename)
 
     def latest_versions(self):
-        """The newest of each name and place."""
+        """The newest of each name and place, of these, with_version_count: what others see hides none of them."""
         newer = self._same_name().filter(
             Q(uploaded_at__gt=OuterRef("uploaded_at")) | Q(uploaded_at=OuterRef("uploaded_at"), pk__gt=OuterRef("pk"))
         )
-        return self.filter(~Exists(newer))
+        return self.with_version_count().filter(~Exists(newer))
 
     def with_version_count(self):
-        """Annotated with version_count: how many files have this name in this place."""
-        count = self._same_name().order_by().values("folder").annotate(n=Count("pk")).values("n")
+        """Annotated with version_count: how many of these have this name in this place."""
+        count = self._same_name().values("folder").annotate(n=Count("pk")).values("n")
         return self.annotate(version_count=Coalesce(Subquery(count, output_field=IntegerField()), Value(1)))
 
     def _same_name(self):
         both_at_the_root = Q(IsNull(OuterRef("subfolder"), True), subfolder=None)
         same_place = Q(subfolder=OuterRef("subfolder")) | both_at_the_root
-        return self.model.objects.kept().filter(same_place, folder=OuterRef("folder"), filename=OuterRef("filename"))
+        return self.order_by().filter(same_place, folder=OuterRef("folder"), filename=OuterRef("filename"))
 
     def with_details(self, user):
-        """Joined with folder, subfolder and uploader, tags fetched, annotated with can_delete of `user`."""
+        """Joined with folder, subfolder and uploader, tags as a list tag_list, annotated with can_delete of `user`."""
         can_delete = Case(When(_deletable(user), then=Value(True)), default=Value(False))
         return (
             self.annotate(can_delete=can_delete)
             .select_related("folder", "subfolder", "uploaded_by")
-            .prefetch_related("tags")
+            .prefetch_related(Prefetch("tags", to_attr="tag_list"))
         )
 
     def count_download(self):

@@ -165,11 +165,6 @@ class Folder(models.Model):
         return "company" if self.company_id else "special"
 
     @property
-    def free_bytes(self):
-        """What an upload may still take; never negative."""
-        return max(0, self.quota_bytes - self.used_bytes - self.reserved_bytes)
-
-    @property
     def used_percent(self):
         """0 to 100, rounded up, of what is used or on its way."""
         if not self.quota_bytes:

@@ -133,13 +133,17 @@ class ObjectStore(Protocol):
         """What a finished PUT left, staged or already published; None when nothing whole has come."""
 
     def complete_put(self, key, *, size_bytes=None) -> ObjectInfo:
-        """Publish the staged bytes at `key`, at once and whole; again: the same answer.
+        """Publish the staged bytes at `key`, at once and whole; again: the same answer, whatever was sent since.
 
         Raises ObjectMissing when nothing arrived, WrongSize when `size_bytes` is given and differs.
         """
 
     def discard_put(self, key) -> None:
         """Forget what is staged for `key`; a published object stays."""
+
+    def staged(self):
+        """Yield (key, modified_at) of finished PUTs that wait, where a URL takes bytes for a key whatever has
+        become of its upload; nothing where the portal serves the URL and looks."""
 
     def create_multipart(self, key, *, content_type, size_bytes, part_size) -> str:
         """Begin a multipart upload and return its id. Every part but the last holds `part_size` bytes."""

@@ -94,6 +94,10 @@ def differences(client, bucket, *, stranger, origins, expiry):
         yield Difference("bucket", f"There is no bucket {bucket}.", lambda: _create(client, bucket))
         return
     yield from _leaks(client, stranger, bucket)
+    if client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled":
+        yield Difference(
+            "unknown", "The bucket keeps old versions: what is deleted stays until a rule of yours removes it."
+        )
     yield from _cors(client, bucket, origins)
     if expiry is not None:
         yield from _lifecycle(client, bucket, expiry)

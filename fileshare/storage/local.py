@@ -49,6 +49,7 @@ from . import (
     parts,
     signing,
 )
+from .body_files import FILE_MODE, BodyFile
 from .digests import Digests
 
 logger = logging.getLogger(__name__)
@@ -82,13 +83,15 @@ class LocalStore:
     """ObjectStore in a folder; several processes may share it.
 
     With `fsync` off a power cut may lose what was acknowledged last, a killed process still nothing.
+    `body_files` is the folder in which a proxy puts bodies (BodyFile), if there is one: `sweep` looks there too.
     """
 
     is_remote = False
 
-    def __init__(self, root, *, fsync=True):
+    def __init__(self, root, *, fsync=True, body_files=""):
         self.root = os.path.realpath(root)
         self.fsync = fsync
+        self._body_files = body_files
         self._objects, self._meta, self._staged, self._multipart, self._locks = (
             os.path.join(self.root, name) for name in ("objects", "meta", "staged", "multipart", "locks")
         )
@@ -98,7 +101,7 @@ class LocalStore:
 
     @classmethod
     def from_settings(cls):
-        return cls(settings.DATA_DIR / "store", fsync=settings.STORE_FSYNC)
+        return cls(settings.DATA_DIR / "store", fsync=settings.STORE_FSYNC, body_files=settings.BODY_FILE_DIR)
 
     # --- Single PUT -----------------------------------------------------------------------------
 
@@ -113,10 +116,12 @@ class LocalStore:
 
         `before_publish` is called when all bytes are there and may still refuse them. Raises
         TooLarge beyond `size_limit`. Whatever is raised, what was staged before is untouched.
+        A BodyFile is moved, not copied, where it lies on the store's disk.
         """
         staged = self._staged_path(key)
-        with _disk():
-            self._require_space(size_limit)
+        if not isinstance(stream, BodyFile):
+            with _disk():
+                self._require_space(size_limit)
         with _disk(), self._spool(staged, stream, size_limit=size_limit) as (temporary, info):
             if before_publish:
                 before_publish()
@@ -129,19 +134,21 @@ class LocalStore:
     def received(self, key):
         staged = self._staged_path(key)
         with _disk():
-            return self._info(staged + ".data", staged + ".json") or self.head(key)
+            return self.head(key) or self._info(staged + ".data", staged + ".json")
 
     def complete_put(self, key, *, size_bytes=None):
         staged = self._staged_path(key)
         with _disk(), self._lock(key):
-            info = self._info(staged + ".data", staged + ".json")
-            arrived = info or self.head(key)
+            # What is published stays: bytes sent after that are not the ones that were looked at.
+            published = self.head(key)
+            arrived = published or self._info(staged + ".data", staged + ".json")
             if arrived is None:
                 raise ObjectMissing(key)
             if size_bytes is not None and arrived.size_bytes != size_bytes:
                 raise WrongSize(expected=size_bytes, received=arrived.size_bytes)
-            if info:
+            if published is None:
                 self._publish(staged + ".data", key, _read_json(staged + ".json"))
+            _remove(staged + ".data")
             _remove(staged + ".json")
         return arrived
 
@@ -151,6 +158,9 @@ class LocalStore:
             _remove(staged + ".data")
             _remove(staged + ".json")
             self._tidy(key)
+
+    def staged(self):
+        return ()
 
     # --- Multipart ------------------------------------------------------------------------------
 
@@ -320,6 +330,9 @@ class LocalStore:
                 if _age(entry.path) < limit:
                     _remove(entry.path)
                     removed += not entry.name.endswith(".json")
+            for entry in _entries(self._body_files) if self._body_files else ():
+                if entry.is_file(follow_symlinks=False) and _age(entry.path) < limit:
+                    removed += _remove(entry.path)
             for entry in _entries(self._multipart):
                 newest = (_age(os.path.join(entry.path, name)) for name in ("", "data", "parts"))
                 if max(newest) < limit:
@@ -363,14 +376,17 @@ class LocalStore:
         """
         path = f"{prefix}.{secrets.token_hex(8)}.tmp"
         try:
-            with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file, Digests() as digests:
+            is_there = isinstance(stream, BodyFile) and stream.move_to(path)
+            flags = os.O_RDONLY if is_there else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with _opened(path, flags) as file, Digests() as digests:
                 size = 0
                 while block := stream.read(BLOCK_SIZE):
                     size += len(block)
                     if size > size_limit:
                         raise TooLarge(size_limit)
                     digests.update(block)
-                    _write_all(file, block)
+                    if not is_there:
+                        _write_all(file, block)
                 sha256, crc32 = digests.finish()
                 self._sync(file)
                 info = ObjectInfo(size, sha256[:32], sha256, crc32, _time(os.fstat(file)))
@@ -581,7 +597,7 @@ def _disk():
 
 @contextlib.contextmanager
 def _opened(path, flags):
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         yield descriptor
     finally:

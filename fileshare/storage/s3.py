@@ -13,16 +13,26 @@ are boto3's, whose clients are safe to share between threads.
 
 import io
 import logging
+import threading
+import time
 from contextlib import contextmanager
 from operator import itemgetter
 
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 from django.conf import settings
 from django.utils.http import quote_etag
+from django.utils.translation import gettext as _
 from urllib3.exceptions import HTTPError
 
 from config.bucket import make_client
+from config.errors import Conflict
 from fileshare.filenames import content_disposition
 
 from . import (
@@ -46,6 +56,11 @@ from .digests import Digests
 logger = logging.getLogger(__name__)
 
 MULTIPART_PREFIXES = ("files/", "backups/")
+NO_ANSWER = (ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
+OUTAGE_SECONDS = 3
+"""How long after a call without an answer the next ones are refused unasked."""
+PATIENT = {"read_timeout": 300, "retries": {"mode": "standard", "total_max_attempts": 2}}
+"""Putting a large object together, or copying it, takes S3 minutes."""
 READ_ATTEMPTS = 4
 """How often a range is asked for again, from where it broke off, without a byte of progress."""
 READER_BUFFER_BYTES = 256 * 1024
@@ -58,16 +73,19 @@ _PARTS = {"InvalidPart": "wrong_etag", "InvalidPartOrder": "parts_out_of_order",
 
 
 class S3Store:
-    """ObjectStore in the bucket `name`. `client` talks to the service, `public` signs URLs for its outside address.
+    """ObjectStore in the bucket `name`. `client` talks to the service, `patient` too where an answer may take
+    minutes, `public` signs URLs for its outside address.
 
     `encryption` holds the parameters of server-side encryption, for each call that makes an object.
     """
 
     is_remote = True
 
-    def __init__(self, client, name, *, public=None, encryption=None):
+    def __init__(self, client, name, *, patient=None, public=None, encryption=None):
         self.client = client
+        self.patient = patient or client
         self.bucket = name
+        self._outage = Outage()
         self._public = public or client
         self._encryption = dict(encryption or {})
 
@@ -77,6 +95,7 @@ class S3Store:
         return cls(
             make_client(),
             settings.S3_FILESHARE_BUCKET,
+            patient=make_client(**PATIENT),
             public=make_client(endpoint_url=public) if public else None,
             encryption=settings.S3_ENCRYPTION,
         )
@@ -93,36 +112,48 @@ class S3Store:
         return SignedRequest(url, headers, expires_in)
 
     def received(self, key):
-        return self.head(STAGING + key) or self.head(key)
+        return self.head(key) or self.head(STAGING + key)
 
     def complete_put(self, key, *, size_bytes=None):
-        staged = self.head(STAGING + key)
-        arrived = staged or self.head(key)
+        # What is published stays: bytes sent after that are not the ones that were looked at.
+        published = self.head(key)
+        arrived = published or self.head(STAGING + key)
         if arrived is None:
             raise ObjectMissing(key)
         if size_bytes is not None and arrived.size_bytes != size_bytes:
             raise WrongSize(expected=size_bytes, received=arrived.size_bytes)
-        if staged is None:
-            return arrived
-        try:
-            with self._asking(key):
-                self.client.copy_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    CopySource={"Bucket": self.bucket, "Key": STAGING + key},
-                    CopySourceIfMatch=f'"{staged.etag}"',
-                    **self._encryption,
-                )
-        except ObjectMissing:
-            pass  # another request has completed it between the two calls
+        if published is None:
+            self._copy_staged(key, arrived.etag)
         self.discard_put(key)
         info = self.head(key)
         if info is None:
             raise ObjectMissing(key)
         return info
 
+    def _copy_staged(self, key, etag):
+        try:
+            with self._asking(key):
+                staged = {"Bucket": self.bucket, "Key": STAGING + key}
+                content_type = self.client.head_object(**staged).get("ContentType") or "application/octet-stream"
+                self.patient.copy_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    CopySource=staged,
+                    CopySourceIfMatch=f'"{etag}"',
+                    # Not the headers its sender may have added, such as an encoding that makes other bytes of it.
+                    MetadataDirective="REPLACE",
+                    ContentType=content_type,
+                    **self._encryption,
+                )
+        except ObjectMissing:
+            pass  # another request has completed it between the calls
+
     def discard_put(self, key):
         self.delete(STAGING + key)
+
+    def staged(self):
+        for found in self._objects(STAGING):
+            yield found["Key"].removeprefix(STAGING), found["LastModified"]
 
     # --- Multipart ------------------------------------------------------------------------------
 
@@ -160,7 +191,7 @@ class S3Store:
         whole = [{"PartNumber": part.part_number, "ETag": quote_etag(part.etag)} for part in received]
         try:
             with self._asking(key):
-                self.client.complete_multipart_upload(
+                self.patient.complete_multipart_upload(
                     Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": whole}
                 )
         except MultipartMissing:
@@ -187,7 +218,7 @@ class S3Store:
         with Digests() as digests, self._asking(key):
             source = _Measured(stream, size_limit, digests)
             # In this thread, one part after the other: what is in memory is one part.
-            self.client.upload_fileobj(
+            self.patient.upload_fileobj(
                 source,
                 self.bucket,
                 key,
@@ -230,6 +261,7 @@ class S3Store:
                 failures += 1
                 if failures == READ_ATTEMPTS:
                     raise
+                time.sleep(failures)
             else:
                 if start < end:
                     failures += 1
@@ -264,9 +296,9 @@ class S3Store:
 
     def sweep(self, *, older_than):
         removed = 0
-        for found in self._objects(STAGING):
-            if found["LastModified"] < older_than:
-                self.delete(found["Key"])
+        for key, modified_at in self.staged():
+            if modified_at < older_than:
+                self.discard_put(key)
                 removed += 1
         for prefix in MULTIPART_PREFIXES:
             for upload in self._multipart_uploads(prefix):
@@ -288,21 +320,29 @@ class S3Store:
                 yield from page.get("Uploads", [])
 
     def _presign(self, method, key, expires_in, **facts):
-        with self._asking(key):  # credentials of a role may have to be fetched for it
+        try:
             return self._public.generate_presigned_url(
                 method, Params={"Bucket": self.bucket, "Key": key, **facts}, ExpiresIn=expires_in
             )
+        except BotoCoreError as error:  # no key to sign with: those of a role have to be fetched
+            raise StoreUnavailable from error
 
     @contextmanager
     def _asking(self, key):
         """Errors of the service as refusals, and in the log where those who run the portal have to know."""
+        self._outage.assert_over()
         try:
             yield
         except ClientError as error:
+            self._outage.ended()
             raise self._refusal(key, error) from error
         except (BotoCoreError, HTTPError) as error:
+            if isinstance(error, NO_ANSWER):
+                self._outage.began()
             logger.warning("The object store does not answer: %s", type(error).__name__)
-            raise StoreUnavailable from error
+            raise StoreUnavailable(retry_after=OUTAGE_SECONDS) from error
+        else:
+            self._outage.ended()
 
     def _refusal(self, key, error):
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -311,6 +351,8 @@ class S3Store:
             return ObjectMissing(key)
         if code == "NoSuchUpload":
             return MultipartMissing()
+        if code == "PreconditionFailed":
+            return Conflict(_("The bytes were sent again meanwhile. Complete the upload again."), code="bytes_changed")
         if code in _PARTS:
             return PartsInvalid(_PARTS[code], error.response["Error"].get("Message", code))
         if code in _FULL or status in _FULL:
@@ -318,6 +360,36 @@ class S3Store:
             return StoreFull()
         logger.error("The object store refused %s of %s: %s %s", error.operation_name, key, status, code)
         return StoreUnavailable()
+
+
+class Outage:
+    """Remembers that the service did not answer, so that not every thread waits to learn it anew.
+
+    For OUTAGE_SECONDS all calls are refused at once; then one is let through and finds out.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._until = None
+
+    def assert_over(self):
+        """Raise StoreUnavailable during an outage."""
+        if self._until is None:
+            return
+        with self._lock:
+            if self._until is not None:
+                if time.monotonic() < self._until:
+                    raise StoreUnavailable(retry_after=OUTAGE_SECONDS)
+                self._until = time.monotonic() + OUTAGE_SECONDS
+
+    def began(self):
+        """The service did not answer."""
+        with self._lock:
+            self._until = time.monotonic() + OUTAGE_SECONDS
+
+    def ended(self):
+        """The service answered, if only to refuse."""
+        self._until = None
 
 
 _ENCRYPTION_HEADERS = {

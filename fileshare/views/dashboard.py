@@ -16,7 +16,7 @@ def home(request):
         return render(request, "landing.html")
     personal = folders.personal_folder(request.user)
     rows = list(Folder.objects.visible_to(request.user).with_rights(request.user).in_order()[:12])
-    recent = File.objects.downloadable_by(request.user).with_details(request.user).with_version_count()
+    recent = File.objects.downloadable_by(request.user).with_version_count().with_details(request.user)
     context = {
         "folders": [folder for folder in rows if folder.pk != personal.pk],
         "personal": next((folder for folder in rows if folder.pk == personal.pk), personal),

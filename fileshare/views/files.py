@@ -34,7 +34,7 @@ def _file_page(request, file_id, *, form=None, status=200):
     row = get_visible(file_id, rows.with_version_count())
     versions = rows.versions_of(row).with_version_count().order_by("-uploaded_at", "-pk")[:VERSIONS_SHOWN]
     if form is None and row.can_delete:
-        tags = ", ".join(tag.name for tag in row.tags.all())
+        tags = ", ".join(tag.name for tag in row.tag_list)
         form = FileForm(initial={"filename": row.filename, "tags": tags})
     context = {"file": row, "versions": list(versions), "rename_form": form, "trash_days": settings.TRASH_DAYS}
     return render(request, "fileshare/file.html", context, status=status)

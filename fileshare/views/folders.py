@@ -55,7 +55,7 @@ def my_files(request):
 
 def file_page(request, files):
     """A page of rows with all that a file table shows."""
-    rows = files.with_details(request.user).with_version_count()
+    rows = files.with_details(request.user)
     limit = read_limit(request.GET, default=PAGE)
     return keyset_page(rows, request=request, time_field="uploaded_at", default_limit=limit)
 

@@ -5,6 +5,7 @@ import io
 
 import httpx
 import pytest
+import time_machine
 from django.core.management import call_command
 
 from fileshare import quotas, reconcile, tasks
@@ -127,14 +128,24 @@ def test_orphans_go_missing_ones_are_told_and_leftovers_are_swept(api, people, c
     assert str(lost.pk) in out.getvalue()
 
 
-def test_sizes_are_the_buckets(people, company_folder):
+def test_an_object_of_another_length_is_told(people, company_folder):
     file = store_file(user=people["uploader"], folder=company_folder)
     get_store().write(file.object_key, io.BytesIO(TEXT), size_limit=len(TEXT))
 
-    (event,) = quotas.recalculate().repaired
+    done = quotas.recalculate()
 
-    file.refresh_from_db()
-    assert (file.size_bytes, file.sha256) == (len(TEXT), "")
-    assert event.detail["after"] == {"size_bytes": len(TEXT)}
-    assert space(company_folder) == (len(TEXT), 0)
-    assert tasks.complete_checksums() == 1
+    assert (done.damaged, done.repaired) == ([file], [])
+    assert space(company_folder) == (file.size_bytes, 0)
+
+
+def test_bytes_sent_after_their_upload_has_ended_are_removed(api, company_folder, settings):
+    late, waiting = (promise(api, company_folder, TEXT, "notes.txt").json() for _ in range(2))
+    assert api.post("/api/fileshare/upload/abort", {"file_id": late["file_id"]}).status_code == 204
+    sent(late, TEXT)
+    sent(waiting, TEXT)
+    assert reconcile.discard_unwanted() == 0, "within a minute the row may be on its way"
+
+    with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(minutes=2), tick=False):
+        assert reconcile.discard_unwanted() == 1
+
+    assert [key.split("/")[2] for key, _modified in get_store().staged()] == [waiting["file_id"]]

@@ -13,8 +13,8 @@ from rest_framework.serializers import ModelSerializer
 
 from fileshare import folders
 from fileshare.api.serializers import FileSerializer, TrashedFileSerializer
-from fileshare.models import File, Folder, Subfolder, Tag, Upload
-from tests.factories import CompanyFactory, UserFactory, grant
+from fileshare.models import File, Folder, PermissionType, Subfolder, Tag, Upload
+from tests.factories import CompanyFactory, UserFactory, grant, store_file
 from tests.fileshare.helpers import content
 
 API_LISTS = [
@@ -116,6 +116,17 @@ def test_a_list_asks_as_many_queries_for_thirty_rows_as_for_three(address, peopl
     # An API call is asked by whom in one query, a page by session and user in two.
     most = 1 + 5 if client.__class__.__name__ == "APIClient" else 2 + 10
     assert len(many) <= most, "\n".join(many)
+
+
+def test_where_people_only_upload_nobody_s_file_hides_another_s(page_as, people, inbox):
+    grant(inbox, PermissionType.UPLOAD, user=people["stranger"])
+    own = store_file(user=people["client"], folder=inbox, filename="offer.txt", content=b"first")
+    store_file(user=people["stranger"], folder=inbox, filename="offer.txt", content=b"second")
+
+    for path in (f"/fileshare/{inbox.slug}/", "/files/"):
+        page = page_as("client").get(path).content.decode()
+        assert str(own.pk) in page
+        assert "versions" not in page
 
 
 @pytest.mark.parametrize("kind", ["json", "page"])

@@ -5,7 +5,7 @@ import random
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -101,21 +101,22 @@ def test_the_space_of_what_expires_or_is_abandoned_is_free_again(people, company
 
 @pytest.mark.local
 @pytest.mark.parametrize("more", [-3, 1000])
-def test_a_file_is_as_large_as_the_store_says(more, report, company_folder, people):
-    other = store_file(user=people["uploader"], folder=company_folder)
+def test_an_object_of_another_length_is_told_and_its_file_stays_as_it_was_uploaded(
+    more, report, company_folder, caplog
+):
     body = b"x" * (report.size_bytes + more)
     get_store().write(report.object_key, io.BytesIO(body), size_limit=len(body))
 
-    (event,) = quotas.recalculate().repaired
+    done = quotas.recalculate()
 
-    before, uploaded = report.size_bytes, (report.sha256, report.crc32)
+    assert (done.damaged, done.repaired) == ([report], [])
+    uploaded = (report.size_bytes, report.sha256, report.crc32)
     report.refresh_from_db()
-    assert report.size_bytes == len(body)
-    assert (report.sha256, report.crc32) == uploaded, "so that verify_store tells"
-    assert space(company_folder) == (len(body) + other.size_bytes, 0)
-    assert (event.target_id, event.target_name) == (str(report.pk), "report.docx")
-    assert (event.detail["before"], event.detail["after"]) == ({"size_bytes": before}, {"size_bytes": len(body)})
-    assert quotas.recalculate().repaired == []
+    assert (report.size_bytes, report.sha256, report.crc32) == uploaded, "so that verify_store tells, and a backup"
+    assert space(company_folder) == (report.size_bytes, 0)
+    assert [record.levelname for record in caplog.records if str(report.pk) in record.getMessage()] == ["ERROR"]
+    with pytest.raises(CommandError, match="1 objects are damaged"):
+        call_command("recalculate_quotas")
 
 
 def test_an_object_that_lost_all_its_bytes_is_an_error_and_changes_nothing(report, company_folder, caplog):

@@ -110,6 +110,14 @@ def test_an_archive_takes_nothing_from_the_trash(people, company_folder, report,
     assert str(report.pk).encode() in content(partial)
 
 
+def test_an_uploader_does_not_put_back_what_a_super_took_out(api_as, people, report):
+    files.delete(user=people["super"], file_id=report.pk)
+
+    assert api_as("uploader").post(f"/api/files/{report.pk}/restore").status_code == 404
+    assert api_as("uploader").get("/api/files/trash").json()["results"] == []
+    assert api_as("super").post(f"/api/files/{report.pk}/restore").status_code == 200
+
+
 def test_a_version_in_the_trash_is_no_version(people, company_folder, page_as):
     old, middle, new = (
         store_file(user=people["uploader"], folder=company_folder, filename="plan.txt", content=b"%d" % number)

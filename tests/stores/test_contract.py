@@ -143,6 +143,27 @@ def test_the_last_put_counts(store, web, key, file_id):
     assert content(store, key) == b"b" * 100
 
 
+def test_what_is_published_stays_whatever_is_sent_after_it(store, web, key, file_id):
+    signed = ask_to_put(store, key, file_id, size_bytes=100)
+    put(web, signed, b"a" * 100)
+    store.complete_put(key)
+    put(web, signed, b"b" * 100)
+
+    store.complete_put(key)
+
+    assert content(store, key) == b"a" * 100
+
+
+def test_an_encoding_the_sender_claims_is_not_kept(wary_store, web, key, file_id):
+    put(web, ask_to_put(wary_store, key, file_id), **{"Content-Encoding": "gzip", "Content-Language": "sw"})
+    wary_store.complete_put(key)
+
+    answer = web.get(url_of(wary_store, key, file_id))
+
+    assert answer.content == REPORT
+    assert not {"Content-Encoding", "Content-Language"} & set(answer.headers)
+
+
 def test_an_empty_file_is_a_file(store, web, key, file_id):
     put(web, ask_to_put(store, key, file_id, size_bytes=0), b"")
 
