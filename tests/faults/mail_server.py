@@ -1,0 +1,38 @@
+"""A mail server that takes, refuses for now or refuses for good, as a test wants it."""
+
+from aiosmtpd.controller import Controller
+
+from tests.servers import LOOPBACK, free_ports
+
+TAKE = "250 OK"
+NOT_NOW = "451 4.3.0 Try again later"
+NEVER = "554 5.7.1 Not here"
+
+
+class MailServer:
+    """Real SMTP on loopback. `answer` is what it says to each message; `taken` holds those it took."""
+
+    def __init__(self):
+        self.answer = TAKE
+        self.taken = []
+        self.refused = 0
+        (port,) = free_ports(1)
+        self._controller = Controller(self, hostname=LOOPBACK, port=port)
+        self._controller.start()
+        self.address = (LOOPBACK, port)
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's name for it
+        """aiosmtpd calls it with each message."""
+        if self.answer == TAKE:
+            self.taken.append(envelope)
+        else:
+            self.refused += 1
+        return self.answer
+
+    def to(self, address):
+        """The messages taken for that address."""
+        return [envelope for envelope in self.taken if address in envelope.rcpt_tos]
+
+    def stop(self):
+        """End it."""
+        self._controller.stop()

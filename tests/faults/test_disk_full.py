@@ -1,0 +1,218 @@
+"""A full disk under the local store, and under the database: a clear refusal, nothing half done, and reads go on."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import tempfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.mail_server import MailServer
+from tests.faults.portal import (
+    MIB,
+    PASSWORD,
+    SUPER,
+    Portal,
+    assert_settled,
+    begun,
+    complete,
+    eventually,
+    listed,
+    new_folder,
+    promise,
+    read,
+    refusal,
+    send,
+    text_of,
+    uploaded,
+)
+
+pytestmark = [pytest.mark.sqlite, pytest.mark.local]
+SMALL, LARGE = 8 * MIB, 30 * MIB
+"""Below and above the size from which on files come in parts; neither fits on a full disk."""
+
+
+class SmallDisk:
+    """A file system of its own, of so many bytes, where this process may mount one."""
+
+    def __init__(self, path, size_bytes):
+        self._path = path
+        self._ballast = path / "ballast"
+        path.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path)]
+        self.is_mounted = subprocess.run(command, capture_output=True).returncode == 0
+
+    def fill(self, *, leave=None):
+        """Take all of its space, or all but about `leave` bytes."""
+        with self._ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(65536))
+        if leave:  # of tmpfs, which gives it back at once
+            os.truncate(self._ballast, self._ballast.stat().st_size - leave)
+
+    def free(self):
+        """Give the space back."""
+        self._ballast.unlink(missing_ok=True)
+
+    def unmount(self):
+        """Once nobody uses it."""
+        if self.is_mounted:
+            subprocess.run(["umount", "--lazy", str(self._path)], check=True)
+
+
+class ShortFiles:
+    """Where nothing may be mounted: the system lets no file of the web server grow beyond a size (RLIMIT_FSIZE)."""
+
+    def __init__(self, portal):
+        self._portal = portal
+
+    def fill(self, *, leave=None):
+        """No file may have more bytes than what is left to it, or than the database's log of writes has."""
+        self._limit(self._portal.sqlite_log().stat().st_size if leave is None else leave)
+
+    def free(self):
+        """No limit any more."""
+        self._limit(resource.RLIM_INFINITY)
+
+    def _limit(self, size_bytes):
+        for pid in self._portal.pids("web"):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+
+@pytest.fixture(scope="module")
+def cramped(tmp_path_factory):
+    """A portal whose store lies on one small disk and whose database on another: `store_disk`, `database_disk`."""
+    folder = tmp_path_factory.mktemp("cramped")
+    disks = [SmallDisk(folder / "data" / "store", 64 * MIB), SmallDisk(folder / "database", 32 * MIB)]
+    mail = MailServer()
+    portal = Portal(
+        folder,
+        ["web"],
+        mail=mail,
+        lines={},
+        sqlite=folder / "database" / "portal.sqlite3",
+        MULTIPART_THRESHOLD=str(20 * MIB),
+        EMAIL_BACKEND_KIND="file",
+    )
+    try:
+        with portal.running():
+            if not all(disk.is_mounted for disk in disks):
+                disks = [ShortFiles(portal)] * 2
+            portal.store_disk, portal.database_disk = disks
+            yield portal
+    finally:
+        mail.stop()
+        for disk in disks:
+            if isinstance(disk, SmallDisk):
+                disk.unmount()
+
+
+@pytest.fixture(autouse=True)
+def freed(cramped):
+    yield
+    cramped.store_disk.free()
+    cramped.database_disk.free()
+
+
+@pytest.fixture
+def api(cramped):
+    with cramped.signed_in() as client:
+        yield client
+
+
+def bytes_of_files(folder):
+    """What lies under a folder of the store; locks and what is made beforehand are empty."""
+    return sum(
+        path.stat().st_blocks * 512 for path in Path(folder).rglob("*") if path.is_file() and path.name != "ballast"
+    )
+
+
+def test_a_store_without_space_refuses_and_everything_else_goes_on(cramped, api):
+    folder, kept = new_folder(api), text_of(MIB)
+    file = uploaded(api, folder, kept)
+    before = bytes_of_files(cramped.folder / "data" / "store")
+    waiting = begun(api, folder, text_of(SMALL))
+    parts = begun(api, folder, text_of(LARGE))
+
+    cramped.store_disk.fill(leave=6 * MIB)
+
+    whole = httpx.put(waiting["upload_url"], content=text_of(SMALL), headers=waiting["headers"], timeout=60)
+    assert refusal(whole).code == "store_full"
+    part = httpx.put(parts["parts"][1]["upload_url"], content=text_of(parts["part_size"]), timeout=60)
+    if part.status_code != 200:
+        assert refusal(part).code == "store_full"
+    form = api.post("/api/files/upload", files={"file": ("a.txt", text_of(SMALL))}, data={"folder_id": folder})
+    assert refusal(form).code == "store_full"
+    assert refusal(promise(api, folder, text_of(LARGE))).code == "store_full"
+    assert refusal(complete(api, waiting, {}), status=409).code == "not_uploaded"
+    assert cramped.space(folder) == (MIB, SMALL + LARGE)
+    # What was promised holds its place; nothing else is left of what was refused.
+    assert api.post("/api/fileshare/upload/abort", json={"file_id": parts["file_id"]}).status_code == 204
+    assert bytes_of_files(cramped.folder / "data" / "store") <= before + 65536
+    assert read(api, file["id"]) == kept
+    with cramped.signed_in() as other:
+        assert [each["id"] for each in listed(other, folder)] == [file["id"]]
+        assert other.get("/readyz").status_code == 200
+
+    cramped.store_disk.free()
+
+    body = text_of(SMALL)
+    send(waiting, body)
+    assert complete(api, waiting, {}).status_code == 200
+    assert read(api, waiting["file_id"]) == body
+    assert_settled(cramped, folder, [MIB, SMALL])
+
+
+def test_a_database_without_space_refuses_what_it_cannot_keep_and_is_read_on(cramped, api):
+    folder, kept = new_folder(api), text_of(MIB)
+    file = uploaded(api, folder, kept)
+    waiting, body = begun(api, folder, kept), text_of(MIB)
+    send(waiting, body)
+    browser = cramped.browser()
+    assert browser.get("/fileshare/").status_code == 200  # the first look makes a folder of one's own
+    url = api.get(f"/api/client/download/{file['id']}").json()["download-link"]
+
+    cramped.database_disk.fill()
+
+    # There may be room in what the database has got already; it is soon used up.
+    eventually(lambda: promise(api, folder, text_of(10)).status_code == 503)
+    assert refusal(promise(api, folder, text_of(10))).code == "database_unavailable"
+    assert refusal(complete(api, waiting, {})).code == "database_unavailable"
+    facts = {"email": SUPER, "password": PASSWORD}
+    assert refusal(api.post("/api/auth/login", json=facts)).code == "database_unavailable"
+    assert [each["id"] for each in listed(api, folder)] == [file["id"]]
+    for path in ("/api/users/me", "/api/client/files", "/healthz", "/readyz"):
+        assert api.get(path).status_code == 200
+    assert browser.get("/fileshare/").status_code == 200
+    tail = api.get(url, headers={"Range": "bytes=-10"})
+    assert (tail.status_code, tail.content) == (206, kept[-10:])
+
+    cramped.database_disk.free()
+
+    assert complete(api, waiting, {}).status_code == 200
+    assert read(api, waiting["file_id"]) == body
+    assert_settled(cramped, folder, [MIB, MIB])
+
+
+def test_a_form_that_finds_no_space_to_wait_in_is_refused(cramped, api, tmp_path):
+    """The folder for temporary files is a disk of its own as often as not."""
+    folder, temporary = new_folder(api), Path(tempfile.gettempdir())
+    before = set(temporary.glob("*.upload*"))
+    limit = ShortFiles(cramped)
+    limit.fill(leave=2 * MIB)
+    try:
+        for size in (SMALL, 2 * MIB + 10):  # in the middle, and by the last few bytes
+            # A server that refuses half-way hangs up rather than read the rest.
+            options = {"data": {"folder_id": folder}, "headers": {"Connection": "close"}}
+            form = api.post("/api/files/upload", files={"file": ("a.txt", text_of(size))}, **options)
+            assert refusal(form).code == "store_full"
+        small = api.post("/api/files/upload", files={"file": ("a.txt", text_of(50))}, data={"folder_id": folder})
+        assert small.status_code == 201, small.text
+    finally:
+        limit.free()
+
+    assert set(temporary.glob("*.upload*")) == before
+    assert_settled(cramped, folder, [50])

@@ -1,0 +1,87 @@
+"""Redis does not answer: what counts requests waits for it, nothing else does, and no letter is lost."""
+
+import os
+
+import httpx
+import pytest
+import redis
+
+from tests.faults.portal import (
+    PART_SIZE,
+    begun,
+    complete,
+    eventually,
+    listed,
+    new_folder,
+    promise,
+    refusal,
+    send,
+    text_of,
+    uploaded,
+)
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.s3]
+LARGE = PART_SIZE + 1000
+
+
+@pytest.fixture
+def api(apart):
+    with apart.signed_in() as client:
+        yield client
+
+
+def sign_up(api, name):
+    """The answer to a sign-up of name@example.org."""
+    facts = {"email": f"{name}@example.org", "password": "seven green boats", "name": name}
+    return api.post("/api/auth/signup", json=facts)
+
+
+def test_what_is_counted_waits_and_the_rest_goes_on(apart, api):
+    folder, bodies = new_folder(api), [text_of(1000), text_of(LARGE)]
+    file = uploaded(api, folder, text_of(500))
+    link = api.get(f"/api/client/download/{file['id']}").json()["download-link"]
+    waiting = [begun(api, folder, body) for body in bodies]
+
+    apart.lines["queue"].cut()
+
+    assert refusal(promise(api, folder, text_of(10))).code == "cache_unavailable"
+    assert refusal(api.post(f"/api/fileshare/download/{file['id']}")).code == "cache_unavailable"
+    assert refusal(sign_up(api, "too-early")).code == "cache_unavailable"
+    login = {"email": "super@example.org", "password": "seven green boats"}
+    assert refusal(api.post("/api/auth/login", json=login)).code == "cache_unavailable"
+    assert [each["id"] for each in listed(api, folder)] == [file["id"]]
+    assert api.get("/api/users/me").status_code == 200
+    assert httpx.get(api.get(link).headers["Location"]).status_code == 200
+    for transfer, body in zip(waiting, bodies, strict=True):
+        assert complete(api, transfer, send(transfer, body)).status_code == 200
+    changed = api.patch("/api/users/me", json={"email": "other@example.org"})
+    assert changed.status_code == 200, changed.text
+    ready = api.get("/readyz")
+    assert (ready.status_code, ready.json()["status"], ready.json()["cache"]) == (200, "degraded", "unavailable")
+
+    apart.lines["queue"].restore()
+
+    assert sign_up(api, "in-time").status_code == 201
+    # Nobody queued the first: beat finds its row. The second goes by the queue or by beat, whoever is faster.
+    eventually(lambda: apart.mail.to("other@example.org") and apart.mail.to("in-time@example.org"))
+    for transfer in waiting:
+        eventually(lambda file_id=transfer["file_id"]: api.get(f"/api/files/{file_id}").json())
+    with apart.signed_in() as again:
+        assert promise(again, folder, text_of(10)).status_code == 201
+    assert apart.space(folder) == (500 + 1000 + LARGE, 10)
+
+
+def test_a_redis_that_forgot_everything_costs_no_letter(apart, api):
+    """One that keeps nothing on a disk and was started anew: its queues are gone, and who listened to them."""
+    apart.lines["queue"].cut()
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as server:
+        server.flushdb()
+    apart.lines["queue"].restore()
+
+    assert sign_up(api, "after-the-flood").status_code == 201
+    eventually(lambda: apart.mail.to("after-the-flood@example.org"))
+
+    # And without the help of the schedule, as before.
+    folder, body = new_folder(api), text_of(LARGE)
+    file = uploaded(api, folder, body)
+    eventually(lambda: api.get(f"/api/files/{file['id']}").json()["sha256"])
