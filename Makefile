@@ -9,7 +9,7 @@ LOCK = $(VENV_UV) pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all lint format lock
+.PHONY: help run dev test test-all bench lint format lock
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -29,6 +29,10 @@ test: ## run the tests on SQLite, then on PostgreSQL and Redis; ARGS="tests/acco
 test-all: ## the same, but anything missing or skipped is a failure
 	$(BOOTSTRAP) dev
 	@exec $(VENV_PYTHON) scripts/run_tests.py --all $(ARGS)
+
+bench: ## measure it beside nginx, cp and zip: docs/performance.md; ARGS=--quick, ARGS="--only zip"
+	$(BOOTSTRAP) dev
+	@exec $(VENV_PYTHON) -m bench $(ARGS)
 
 lint: ## check style, templates, scripts, Django's settings and migrations
 	$(BOOTSTRAP) run lint

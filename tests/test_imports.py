@@ -39,7 +39,7 @@ def imports(path):
 
 
 def test_every_app_of_the_portal_has_its_floor():
-    apps = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "scripts"}
+    apps = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "scripts", "bench"}
 
     assert apps == set(FLOORS)
 
@@ -65,8 +65,8 @@ def test_imports_stand_at_the_top(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_the_portal_never_imports_its_tests_or_scripts(path):
-    assert not {module.split(".")[0] for module, *_ in imports(path)} & {"tests", "scripts"}
+def test_the_portal_never_imports_its_tests_scripts_or_benchmark(path):
+    assert not {module.split(".")[0] for module, *_ in imports(path)} & {"tests", "scripts", "bench"}
 
 
 def test_models_know_no_views_and_no_operations():

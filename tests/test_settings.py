@@ -70,6 +70,7 @@ def test_a_safe_set_starts(tmp_path):
         ("STORE_FSYNC", "yess"),
         ("RATE_LOGIN", "often"),
         ("RATE_SIGNUP", ""),
+        ("BODY_FILE_DIR", "/data/store/bodies"),  # without a proxy
     ],
 )
 def test_a_wrong_or_unsafe_setting_stops_the_start_and_is_named(name, value, tmp_path):
@@ -79,6 +80,14 @@ def test_a_wrong_or_unsafe_setting_stops_the_start_and_is_named(name, value, tmp
     last = done.stderr.strip().splitlines()[-1]
     assert "ImproperlyConfigured" in last
     assert name in last
+
+
+def test_bodies_are_handed_over_by_a_proxy_and_for_the_local_store_only(tmp_path):
+    handed = {"BODY_FILE_DIR": "/data/store/bodies", "TRUSTED_PROXY_COUNT": "1"}
+
+    assert start(tmp_path, **handed).returncode == 0
+    assert "BODY_FILE_DIR" in start(tmp_path, **{**handed, "BODY_FILE_DIR": "bodies"}).stderr
+    assert "BODY_FILE_DIR" in start(tmp_path, **handed, STORAGE="s3", S3_FILESHARE_BUCKET="b").stderr
 
 
 @pytest.mark.parametrize("kind", ["brevo", "sendgrid"])

@@ -1,0 +1,181 @@
+"""The load, in a process of its own so that the servers share nothing with it but the machine.
+
+    echo '{"job": "get", "url": ...}' | python bench/client.py      prints what came of it as JSON
+
+Bare sockets: a body goes out by sendfile and comes in into one buffer that nobody looks at, unless
+`sha256` is asked for, which a timed run does not.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+BLOCK = 1024 * 1024
+# Linux drops the bytes of a TCP connection instead of copying them out.
+DISCARD = getattr(socket, "MSG_TRUNC", 0)
+
+
+class Connection:
+    """HTTP/1.1 on one kept connection."""
+
+    def __init__(self, url):
+        parts = urlsplit(url)
+        self.host = parts.netloc
+        self.socket = socket.create_connection((parts.hostname, parts.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = bytearray(BLOCK)
+
+    def send(self, method, url, headers, length=None):
+        """The head of a request."""
+        parts = urlsplit(url)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if length is not None:
+            lines.append(f"Content-Length: {length}")
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def send_file(self, path, start, count):
+        """The bytes of a file as the body. Ends early where the server has answered already."""
+        with open(path, "rb") as file:
+            while count:
+                sent = os.sendfile(self.socket.fileno(), file.fileno(), start, min(count, 64 * BLOCK))
+                start, count = start + sent, count - sent
+
+    def head(self):
+        """(status, headers, first bytes of the body) of the answer."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            block = self.socket.recv(65536)
+            if not block:
+                raise ConnectionError(f"no answer, but {data[:200]!r}")
+            data += block
+        head, _blank, rest = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        return int(first.split()[1]), headers, rest
+
+    def answer(self, *, digest=None):
+        """(status, headers, bytes in the body, when the first of them came); a body without a length is an error."""
+        status, headers, rest = self.head()
+        first = time.perf_counter()
+        size = left = int(headers["content-length"])
+        if digest:
+            digest.update(rest)
+        left -= len(rest)
+        view = memoryview(self.buffer)
+        while left:
+            count = self.socket.recv_into(view[: min(left, BLOCK)], 0, 0 if digest else DISCARD)
+            if not count:
+                raise ConnectionError(f"{left} bytes are missing")
+            if digest:
+                digest.update(view[:count])
+            left -= count
+        return status, headers, size, first
+
+
+def get(url, *, headers=None, ranges=None, sha256=False):
+    """One GET, or as many at once as there are [start, end) in `ranges`."""
+    headers = headers or {}
+    if ranges is None:
+        digest = hashlib.sha256() if sha256 else None
+        connection = Connection(url)
+        began = time.perf_counter()
+        connection.send("GET", url, headers)
+        status, _headers, size, first = connection.answer(digest=digest)
+        seconds = time.perf_counter() - began
+        assert status in (200, 206), status
+        return {"seconds": seconds, "first_byte": first - began, "bytes": size, "sha256": digest and digest.hexdigest()}
+    done = []
+
+    def fetch(start, end):
+        digest = hashlib.sha256() if sha256 else None
+        connection = Connection(url)
+        connection.send("GET", url, {**headers, "Range": f"bytes={start}-{end - 1}"})
+        status, _headers, size, _first = connection.answer(digest=digest)
+        done.append((start, status, size, digest and digest.hexdigest()))
+
+    seconds = _together([(fetch, span) for span in ranges])
+    done.sort()
+    assert [row[1] for row in done] == [206] * len(ranges), done
+    return {"seconds": seconds, "bytes": sum(row[2] for row in done), "sha256": [row[3] for row in done]}
+
+
+def post(url, *, headers, body, sha256=False):
+    """One POST with a JSON body whose answer is long."""
+    digest = hashlib.sha256() if sha256 else None
+    data = json.dumps(body).encode()
+    connection = Connection(url)
+    began = time.perf_counter()
+    connection.send("POST", url, {**headers, "Content-Type": "application/json"}, len(data))
+    connection.socket.sendall(data)
+    status, facts, size, first = connection.answer(digest=digest)
+    seconds = time.perf_counter() - began
+    assert status < 300, status
+    return {"seconds": seconds, "first_byte": first - began, "bytes": size, "status": status, "headers": facts}
+
+
+def put(requests, *, path):
+    """PUT pieces of a file, one after the other on one connection: `requests` are {url, headers, start, size}."""
+    connection = Connection(requests[0]["url"])
+    etags, began = [], time.perf_counter()
+    for request in requests:
+        connection.send("PUT", request["url"], request["headers"], request["size"])
+        connection.send_file(path, request["start"], request["size"])
+        status, headers, _size, _first = connection.answer()
+        assert status in (200, 201, 204), status
+        etags.append(headers.get("etag"))
+    return {"seconds": time.perf_counter() - began, "etags": etags}
+
+
+def many(urls, *, connections, count, headers=None):
+    """`count` GETs in all over so many kept connections; the URLs are asked for in turn."""
+    size = []
+
+    def work(number):
+        connection = Connection(urls[0])
+        for turn in range(number, count, connections):
+            connection.send("GET", urls[turn % len(urls)], headers or {})
+            status, _headers, length, _first = connection.answer()
+            assert status == 200, status
+            size.append(length)
+
+    seconds = _together([(work, (number,)) for number in range(connections)])
+    assert len(size) == count, f"{len(size)} of {count} answered"
+    return {"seconds": seconds, "bytes": sum(size), "requests": count}
+
+
+def copy(source, target, *, sync=False):
+    """A plain copy: read a block, write a block."""
+    began = time.perf_counter()
+    with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
+        while block := reader.read(BLOCK):
+            writer.write(block)
+        if sync:
+            os.fdatasync(writer.fileno())
+    return {"seconds": time.perf_counter() - began}
+
+
+def _together(calls):
+    threads = [threading.Thread(target=function, args=arguments) for function, arguments in calls]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - began
+
+
+JOBS = {function.__name__: function for function in (get, post, put, many, copy)}
+
+if __name__ == "__main__":
+    facts = json.loads(sys.stdin.read())
+    result = JOBS[facts.pop("job")](**facts)
+    used = os.times()
+    # Its own use too: a client that works as hard as the server would be what is measured.
+    print(json.dumps({**result, "user": used.user, "system": used.system}))
