@@ -1,6 +1,8 @@
 """Many files as one ZIP: its list is frozen, its length known before the first byte, and a cut download resumes."""
 
 import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,11 +19,15 @@ from config.errors import Invalid, Refused
 
 from . import filenames, files
 from .models import Archive, File
+from .storage import get_store
 from .zip_format import Entry, Layout
 
 FILENAME = "fileshare-download.zip"
 SKIPPED_NAME = "SKIPPED.txt"
 MAX_FILES = 1000
+READ_AHEAD_FILES = 4
+READ_AHEAD_BYTES = 2 * 1024 * 1024
+"""Files up to this size are fetched ahead of their turn, so many at once, from a store that is far away."""
 
 
 class SomeRefused(Refused):
@@ -49,13 +55,38 @@ class Stream:
 
     def read(self, start, end):
         """Yield the bytes from `start` up to, not including, `end`, at most a block at a time."""
-        for piece in self.layout.pieces(start, end):
-            if piece.data is not None:
-                yield piece.data
-            elif isinstance(piece.source, bytes):
-                yield piece.source[piece.start : piece.end]
-            else:
-                yield from files.read(piece.source, piece.start, piece.end)
+        pieces = self.layout.pieces(start, end)
+        if not get_store().is_remote:
+            for piece in pieces:
+                yield from _bytes(piece)
+            return
+        # Each object costs a journey: those of the next small files are on their way meanwhile.
+        with ThreadPoolExecutor(READ_AHEAD_FILES, thread_name_prefix="archive") as pool:
+            waiting = deque()
+            try:
+                for piece in pieces:
+                    small = isinstance(piece.source, File) and piece.end - piece.start <= READ_AHEAD_BYTES
+                    waiting.append((piece, pool.submit(_fetch, piece) if small else None))
+                    if len(waiting) > 3 * READ_AHEAD_FILES:  # header, bytes, CRC
+                        yield from _bytes(*waiting.popleft())
+                while waiting:
+                    yield from _bytes(*waiting.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _fetch(piece):
+    return list(get_store().read_range(piece.source.object_key, piece.start, piece.end))
+
+
+def _bytes(piece, fetched=None):
+    """The bytes of a piece, those that were `fetched` (a Future of blocks) as they are."""
+    if piece.source is None:
+        yield piece.made()
+    elif isinstance(piece.source, bytes):
+        yield piece.source[piece.start : piece.end]
+    else:
+        yield from files.read(piece.source, piece.start, piece.end, blocks=fetched and fetched.result())
 
 
 def make(*, user, file_ids, partial=False):

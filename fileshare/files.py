@@ -144,13 +144,14 @@ def _remove(file, action, *, user=None):
     transaction.on_commit(lambda: get_store().delete(file.object_key), robust=True)
 
 
-def read(file, start, end):
+def read(file, start, end, *, blocks=None):
     """Yield the bytes of a file from `start` up to, not including, `end`, in blocks of 1 MiB at most.
 
-    Read whole, a file whose checksums are not known yet keeps them from then on.
-    Raises ObjectMissing, StoreUnavailable.
+    Read whole, a file whose checksums are not known yet keeps them from then on. `blocks` are those
+    bytes where they have been fetched already. Raises ObjectMissing, StoreUnavailable.
     """
-    blocks = get_store().read_range(file.object_key, start, end)
+    if blocks is None:
+        blocks = get_store().read_range(file.object_key, start, end)
     if (start, end) != (0, file.size_bytes) or (file.sha256 and file.crc32 is not None):
         yield from blocks
         return

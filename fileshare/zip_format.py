@@ -36,21 +36,29 @@ class Entry(NamedTuple):
     crc_behind: bool = False
 
 
-class Piece(NamedTuple):
-    """A run of bytes: either `data` itself, or those of `source` from `start` up to `end`."""
-
-    data: bytes | None
-    source: object = None
-    start: int = 0
-    end: int = 0
-
-
 class _Run(NamedTuple):
     """What lies at a place of the archive: the bytes of `source`, or what `make()` gives."""
 
     length: int
     make: Callable[[], bytes] | None = None
     source: object = None
+
+
+class Piece(NamedTuple):
+    """A run of bytes from `start` up to `end`: of `source`, or where that is None of what is worked out."""
+
+    run: _Run
+    start: int
+    end: int
+
+    @property
+    def source(self):
+        """Where the bytes come from, or None."""
+        return self.run.source
+
+    def made(self):
+        """The bytes of a piece without a source. A CRC is asked for now, and not before."""
+        return self.run.make()[self.start : self.end]
 
 
 class Layout:
@@ -84,7 +92,7 @@ class Layout:
         while start < end:
             run, base = self._runs[index], self._starts[index]
             first, last = start - base, min(run.length, end - base)
-            yield Piece(run.make()[first:last]) if run.make else Piece(None, run.source, first, last)
+            yield Piece(run, first, last)
             start = base + last
             index += 1
 
