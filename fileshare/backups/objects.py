@@ -24,6 +24,7 @@ from accounts.models import User
 
 from ..models import File
 from ..storage import ObjectMissing, TooLarge, get_store
+from . import BackupRefused
 
 MEDIA = "media/"
 FILES = "files/"
@@ -51,10 +52,18 @@ def write_manifest(stream, entries):
 
 
 def read_manifest(stream):
-    """Yield the entries of a manifest."""
+    """Yield the entries of a manifest. Raises BackupRefused for lines that are no objects of the portal's."""
     with gzip.GzipFile(fileobj=stream, mode="rb") as lines:
         for line in lines:
-            yield Entry(**json.loads(line))
+            try:
+                entry = Entry(**json.loads(line))
+                # Whoever can write to the folder of a backup shall not name where its bytes are put.
+                known = entry.key.startswith((FILES, MEDIA))
+            except (ValueError, TypeError, AttributeError):
+                known = False
+            if not known:
+                raise BackupRefused(_("The manifest names something that is no file of the portal's."))
+            yield entry
 
 
 def list_rows(file, *, using):

@@ -423,6 +423,14 @@ def test_what_is_no_backup_is_refused(people, folder, settings):
         back_up(settings.DATA_DIR / "store")
 
 
+@pytest.mark.parametrize(
+    "line", [b'{"key": "backups/x"}', b'{"key": "../etc/passwd"}', b'{"key": 1}', b"[]", b"{", b'{"no": 1}']
+)
+def test_a_manifest_names_files_and_pictures_only(line):
+    with refused("no file of the portal's"):
+        list(objects.read_manifest(io.BytesIO(gzip.compress(line + b"\n"))))
+
+
 def test_the_newest_stay_and_copies_that_none_of_them_names_go(people, company_folder, folder, stamps):
     gone, kept = (store_file(user=people["uploader"], folder=company_folder) for _ in range(2))
     back_up(folder)
