@@ -234,7 +234,7 @@ USE_TZ = True
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")}
 _database = DATABASES["default"]
 if _database.get("ENGINE") == "django.db.backends.sqlite3":
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATA_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
     # In memory, every thread of a test's server would share one connection.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
     _database["OPTIONS"] = {

@@ -33,7 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options):
         self._assert_free()
-        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        settings.DATA_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         if settings.DEMO:
             call_command("seed_demo", stdout=self.stdout)
