@@ -23,7 +23,6 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
-    EndpointConnectionError,
     ReadTimeoutError,
 )
 from django.conf import settings
@@ -56,7 +55,8 @@ from .digests import Digests
 logger = logging.getLogger(__name__)
 
 MULTIPART_PREFIXES = ("files/", "backups/")
-NO_ANSWER = (ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
+NO_ANSWER = (ConnectTimeoutError, ReadTimeoutError)
+"""What took its time to fail; a connection that is refused costs none, and whoever comes next may be lucky."""
 OUTAGE_SECONDS = 3
 """How long after a call without an answer the next ones are refused unasked."""
 PATIENT = {"read_timeout": 300, "retries": {"mode": "standard", "total_max_attempts": 2}}

@@ -52,7 +52,7 @@ def test_what_needs_the_bytes_is_refused_and_the_rest_goes_on(apart, api):
     link = api.get(f"/api/client/download/{file['id']}").json()["download-link"]
     assert refusal(api.get(link)).code == "store_unavailable"
     page = browser.get(f"/files/{file['id']}/download", follow_redirects=True)
-    assert (page.status_code, page.headers["Retry-After"]) == (503, "30")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "3")
     assert "Not available for the moment" in page.text
     assert apart.space(folder) == (len(kept) + 300, reserved + LARGE), "a refused promise sets nothing aside"
 

@@ -291,7 +291,6 @@ def test_spent_links_are_forgotten_long_after_they_ended(people, report):
 # --- Checked ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.local
 def test_a_file_another_worker_reads_for_its_checksums_is_left_to_it(report):
     File.objects.update(sha256="", crc32=None)
     cache.add(f"checksums-{report.pk}", True)
@@ -315,6 +314,7 @@ def unavailable(*_args):
     raise StoreUnavailable
 
 
+@pytest.mark.local
 def test_what_came_in_parts_is_read_once_for_its_checksums(people, company_folder, api_as, settings):
     settings.MULTIPART_THRESHOLD_BYTES, settings.PART_SIZE_BYTES = 10, 1000
     body = b"a line of the text\n" * 300
