@@ -70,37 +70,66 @@ def _decode(cursor, model):
         raise Invalid("cursor", _("The cursor is not one of this list.")) from None
 
 
-def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT):
-    """One page of `queryset`, newest first by (`time_field`, pk), in one query of its own.
+class Keyset:
+    """Where in a list a request stands: newest first by (`time_field`, pk), after or before its `cursor`.
 
     Reads `cursor` and `limit` from the request's query string and keeps its other parameters in
     the URLs of the neighbours. Raises Invalid (400) for a cursor or limit that is not one.
     """
-    limit = read_limit(request.GET, default=default_limit)
-    cursor = request.GET.get("cursor", "")
-    direction = "n"
-    if cursor:
-        if len(cursor) > 300:
-            raise Invalid("cursor", _("The cursor is not one of this list."))
-        direction, at, pk = _decode(cursor, queryset.model)
-        older = direction == "n"
-        edge, beyond = ("lte", "lt") if older else ("gte", "gt")
-        # The first condition bounds the index range; the second only breaks ties at its edge.
-        queryset = queryset.filter(**{f"{time_field}__{edge}": at}).filter(
-            Q(**{f"{time_field}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
-        )
-    order = (f"-{time_field}", "-pk") if direction == "n" else (time_field, "pk")
-    rows = list(queryset.order_by(*order)[: limit + 1])
-    more, rows = len(rows) > limit, rows[:limit]
-    if direction == "p":
-        rows.reverse()
-    has_next = more if direction == "n" else bool(rows)
-    has_previous = bool(cursor) and bool(rows) if direction == "n" else more
-    return Page(
-        results=rows,
-        next=_neighbour(request, _encode("n", rows[-1], time_field)) if has_next and rows else None,
-        previous=_neighbour(request, _encode("p", rows[0], time_field)) if has_previous and rows else None,
-    )
+
+    def __init__(self, request, *, model, time_field, default_limit=DEFAULT_LIMIT):
+        self.request = request
+        self.time_field = time_field
+        self.limit = read_limit(request.GET, default=default_limit)
+        self.direction, self.edge = "n", None
+        cursor = request.GET.get("cursor", "")
+        if cursor:
+            if len(cursor) > 300:
+                raise Invalid("cursor", _("The cursor is not one of this list."))
+            self.direction, *self.edge = _decode(cursor, model)
+
+    def page(self, queryset):
+        """One page of `queryset`, in one query of its own."""
+        rows = list(self._onward(queryset)[: self.limit + 1])
+        more, rows = len(rows) > self.limit, rows[: self.limit]
+        if self.direction == "p":
+            rows.reverse()
+        has_next = more if self.direction == "n" else bool(rows)
+        has_previous = self.edge is not None and bool(rows) if self.direction == "n" else more
+        page = Page(results=rows)
+        if has_next and rows:
+            page.next = _neighbour(self.request, _encode("n", rows[-1], self.time_field))
+        if has_previous and rows:
+            page.previous = _neighbour(self.request, _encode("p", rows[0], self.time_field))
+        return page
+
+    def goes_on(self, page):
+        """True when there are rows beyond `page`, in the direction of the request."""
+        return bool(page.next if self.direction == "n" else page.previous)
+
+    def window(self, queryset, size):
+        """A condition that holds the next `size` rows of `queryset` from here; None when there are fewer."""
+        last = list(self._onward(queryset).values_list(self.time_field, flat=True)[size - 1 : size])
+        bound = "gte" if self.direction == "n" else "lte"
+        return Q(**{f"{self.time_field}__{bound}": last[0]}) if last else None
+
+    def _onward(self, queryset):
+        older = self.direction == "n"
+        if self.edge:
+            at, pk = self.edge
+            edge, beyond = ("lte", "lt") if older else ("gte", "gt")
+            # The first condition bounds the index range; the second only breaks ties at its edge.
+            queryset = queryset.filter(**{f"{self.time_field}__{edge}": at}).filter(
+                Q(**{f"{self.time_field}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
+            )
+        order = (f"-{self.time_field}", "-pk") if older else (self.time_field, "pk")
+        return queryset.order_by(*order)
+
+
+def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT):
+    """One page of `queryset`, newest first, where the request's Keyset stands. Raises Invalid (400)."""
+    place = Keyset(request, model=queryset.model, time_field=time_field, default_limit=default_limit)
+    return place.page(queryset)
 
 
 def offset_page(queryset, *, request):

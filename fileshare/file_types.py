@@ -260,6 +260,11 @@ def kind(filename):
     return _KINDS.get(filenames.extension(filename), "other")
 
 
+def endings_of_kind(word):
+    """The extensions of a kind, as `kind` says it; none for another word."""
+    return [ending for ending, of_kind in _KINDS.items() if of_kind == word]
+
+
 def _may_keep(declared):
     if declared == "text/plain":
         return True

@@ -26,15 +26,13 @@ WAITING_FILES = 1000
 
 
 @transaction.atomic
-def change(*, user, file_id, filename=None, visibility=None, tag_names=None):
-    """Rename a file, set who may see it, replace its tags; None leaves a part as it is. Returns the File.
+def change(*, user, file_id, filename=None, visibility=None):
+    """Rename a file, or set who may see it; None leaves a part as it is. Returns the File.
 
     The bytes and their key stay. A new name keeps the kind: the extension may not change, for the
     content was checked against it. Raises Http404, PermissionDenied, Invalid (400).
     """
-    visible = File.objects.visible_to(user)
-    changeable = File.objects.deletable_by(user).select_for_update(of=("self",))
-    file = get_allowed(file_id, visible=visible, allowed=changeable)
+    file = _changeable(user, file_id)
     changes = {}
     if filename is not None:
         name = filenames.clean(filename)
@@ -46,19 +44,73 @@ def change(*, user, file_id, filename=None, visibility=None, tag_names=None):
         if visibility not in Visibility.values:
             raise Invalid("visibility", _("A file is private or public."))
         # 403 for a file of a shared folder: who may see those is its permissions' business.
-        get_allowed(file_id, visible=visible, allowed=File.objects.publishable_by(user))
+        publishable = File.objects.publishable_by(user)
+        get_allowed(file_id, visible=File.objects.visible_to(user), allowed=publishable)
         changes["visibility"] = visibility
     before = {name: getattr(file, name) for name in changes}
     for name, value in changes.items():
         setattr(file, name, value)
     if changes:
         file.save(update_fields=list(changes))
-    if tag_names is not None:
-        file.tags.set(tags.rows(tags.clean_names(tag_names)))
-        changes["tags"] = True
-    if changes:
         record(Action.FILE_CHANGED, user=user, target=file, folder=file.folder, before=before, after=changes)
     return file
+
+
+@transaction.atomic
+def add_tags(*, user, file_id, names):
+    """Put tags on a file, besides those it has. Returns the File.
+
+    Raises Http404, PermissionDenied, Invalid (400) when there is none among `names`, for one that cannot
+    be, and when the file would have too many.
+    """
+    file = _changeable(user, file_id)
+    cleaned = tags.clean_names(names)
+    if not cleaned:
+        raise Invalid("tags", _("Name at least one tag."))
+    before = _tag_names(file)
+    after = tags.clean_names([*before, *cleaned])
+    if len(after) > len(before):
+        file.tags.add(*tags.rows(cleaned))
+        record(
+            Action.FILE_CHANGED,
+            user=user,
+            target=file,
+            folder=file.folder,
+            before={"tags": before},
+            after={"tags": sorted(after)},
+        )
+    return file
+
+
+@transaction.atomic
+def remove_tag(*, user, file_id, tag_id):
+    """Take a tag off a file. Returns the File. Raises Http404, also for a tag it has not, PermissionDenied."""
+    file = _changeable(user, file_id)
+    tag = get_visible(tag_id, file.tags.all())
+    before = _tag_names(file)
+    file.tags.remove(tag)
+    after = [name for name in before if name != tag.name]
+    record(
+        Action.FILE_CHANGED,
+        user=user,
+        target=file,
+        folder=file.folder,
+        before={"tags": before},
+        after={"tags": after},
+    )
+    return file
+
+
+def _changeable(user, file_id):
+    return get_allowed(
+        file_id,
+        visible=File.objects.visible_to(user),
+        allowed=File.objects.deletable_by(user).select_for_update(of=("self",)),
+    )
+
+
+def _tag_names(file):
+    return list(file.tags.order_by("name").values_list("name", flat=True))
 
 
 @transaction.atomic
@@ -67,11 +119,7 @@ def delete(*, user, file_id):
 
     Raises Http404 when `user` may not see it, PermissionDenied when they may see it but not delete it.
     """
-    file = get_allowed(
-        file_id,
-        visible=File.objects.visible_to(user),
-        allowed=File.objects.deletable_by(user).select_for_update(of=("self",)),
-    )
+    file = _changeable(user, file_id)
     file.deleted_at, file.deleted_by = timezone.now(), user
     file.save(update_fields=["deleted_at", "deleted_by"])
     record(Action.DELETE, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes)

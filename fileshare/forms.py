@@ -1,9 +1,13 @@
 """Forms of the pages about files."""
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from . import file_types
+from audit.filters import Moment
+from config.errors import Invalid, Refused
+
+from . import file_types, search, tags
 from .models import TypePolicy, Visibility
 
 
@@ -20,17 +24,111 @@ class UploadForm(forms.Form):
             self.fields["file"].widget.attrs["accept"] = file_types.ACCEPT
 
 
+class TagForm(forms.Form):
+    """Tags to add to a file."""
+
+    tags = forms.CharField(
+        label=_("Add tags"),
+        max_length=3000,
+        help_text=_("Separated by commas."),
+        widget=forms.TextInput(attrs={"list": "known-tags", "autocomplete": "off"}),
+    )
+
+
 class FileForm(forms.Form):
-    """Name, visibility and tags of a file; a field that was not sent stays as it is."""
+    """Name and visibility of a file; a field that was not sent stays as it is."""
 
     filename = forms.CharField(label=_("Name"), max_length=1000, required=False)
-    tags = forms.CharField(label=_("Tags"), max_length=3000, required=False, help_text=_("Separated by commas."))
     visibility = forms.ChoiceField(label=_("Who may see it"), choices=Visibility.choices, required=False)
 
     def changes(self):
         """Keyword arguments for files.change, of the fields that were sent."""
-        sent = {name: self.cleaned_data[name] for name in self.cleaned_data if name in self.data}
-        changes = {name: sent[name] for name in ("filename", "visibility") if sent.get(name)}
-        if "tags" in sent:
-            changes["tag_names"] = sent["tags"].split(",")
-        return changes
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+KINDS = [
+    ("", _("Any type")),
+    ("document", _("Documents")),
+    ("sheet", _("Spreadsheets")),
+    ("slides", _("Presentations")),
+    ("pdf", _("PDF")),
+    ("image", _("Images")),
+    ("text", _("Text")),
+    ("archive", _("Archives")),
+    ("audio", _("Audio")),
+    ("video", _("Video")),
+]
+LARGEST = 2**63 - 1
+SIZES = [
+    ("", _("Any size")),
+    (100 * 2**10, _("100 KB")),
+    (2**20, _("1 MB")),
+    (10 * 2**20, _("10 MB")),
+    (100 * 2**20, _("100 MB")),
+    (2**30, _("1 GB")),
+]
+
+
+class SearchForm(forms.Form):
+    """What is searched for, in the words of page and API alike; a whole end day is included."""
+
+    q = forms.CharField(
+        label=_("Name or tag"),
+        required=False,
+        widget=forms.TextInput(attrs={"type": "search", "maxlength": search.MAX_LETTERS, "autocomplete": "off"}),
+    )
+    tags = forms.CharField(
+        label=_("Tags"), required=False, max_length=3000, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    type = forms.CharField(label=_("Type"), required=False, widget=forms.Select(choices=KINDS))
+    folder_id = forms.UUIDField(label=_("Folder"), required=False, widget=forms.Select)
+    uploaded_after = Moment(label=_("Uploaded from"), widget=forms.DateInput(attrs={"type": "date"}))
+    uploaded_before = Moment(label=_("Uploaded until"), widget=forms.DateInput(attrs={"type": "date"}), ends=True)
+    min_size = forms.IntegerField(
+        label=_("Size at least"), required=False, min_value=0, max_value=LARGEST, widget=forms.Select(choices=SIZES)
+    )
+    max_size = forms.IntegerField(
+        label=_("Size at most"), required=False, min_value=0, max_value=LARGEST, widget=forms.Select(choices=SIZES)
+    )
+
+    def __init__(self, *args, folders=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        choices = [("", _("Any folder")), *((str(folder.pk), folder.name) for folder in folders)]
+        self.fields["folder_id"].widget.choices = choices
+        for name in ("type", "folder_id", "min_size", "max_size"):
+            # What a link asks for stays chosen, also where the list does not offer it.
+            chosen, widget = self.data.get(name), self.fields[name].widget
+            if chosen and chosen not in {str(value) for value, _label in widget.choices}:
+                widget.choices = [*widget.choices, (chosen, chosen)]
+
+    @property
+    def narrows(self):
+        """True when more than words is asked for."""
+        return any(self.data.get(name) for name in self.fields if name != "q")
+
+    def clean_q(self):
+        """The words."""
+        return _checked(search.words_of, self.cleaned_data["q"])
+
+    def clean_type(self):
+        """The endings of names."""
+        return _checked(search.endings_of, self.cleaned_data["type"])
+
+    def clean_tags(self):
+        """The names of tags."""
+        return tuple(_checked(tags.clean_names, [self.cleaned_data["tags"]]))
+
+    def wanted(self):
+        """The search.Wanted of it. Raises Refused 400 naming the fields that make no sense."""
+        if not self.is_valid():
+            errors = {name: [str(text) for text in texts] for name, texts in self.errors.items()}
+            raise Refused(400, "invalid", _("A filter is not valid."), errors=errors)
+        facts = dict(self.cleaned_data)
+        return search.Wanted(words=facts.pop("q"), endings=facts.pop("type"), **facts)
+
+
+def _checked(read, value):
+    try:
+        return read(value)
+    except Invalid as refusal:
+        raise ValidationError(str(refusal.message)) from None

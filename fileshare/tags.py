@@ -2,14 +2,16 @@
 
 import unicodedata
 
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from config.errors import Invalid
 
-from .models import Tag
+from .models import File, Tag
 
 MAX_TAGS = 50
 MAX_LENGTH = 50
+SUGGESTIONS = 20
 
 
 def clean_names(names):
@@ -39,3 +41,12 @@ def rows(names):
         return []
     Tag.objects.bulk_create([Tag(name=name) for name in names], ignore_conflicts=True)
     return list(Tag.objects.filter(name__in=names))
+
+
+def suggestions(*, user, start=""):
+    """The first SUGGESTIONS tags by name that begin with `start`, of the files `user` may download."""
+    start = " ".join(unicodedata.normalize("NFC", start).lower().split())
+    if not start.isprintable():
+        return []
+    files = File.objects.downloadable_by(user).filter(tags=OuterRef("pk"))
+    return list(Tag.objects.filter(Exists(files), name__startswith=start).order_by("name")[:SUGGESTIONS])

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import archives, dashboard, files, folders, trash
+from .views import archives, dashboard, files, folders, search, trash
 from .views.secure_downloads import SecureDownload
 from .views.store import store_object
 
@@ -25,6 +25,9 @@ urlpatterns = [
     path("files/<uuid:file_id>/download", files.download, name="file-download"),
     path("files/<uuid:file_id>/delete", files.delete, name="file-delete"),
     path("files/<uuid:file_id>/edit", files.edit, name="file-edit"),
+    path("files/<uuid:file_id>/tags", files.add_tags, name="file-tags"),
+    path("files/<uuid:file_id>/tags/<uuid:tag_id>/remove", files.remove_tag, name="file-tag-remove"),
+    path("search", search.search, name="search"),
     path("secure-download/<str:token>", SecureDownload.as_view(), name="secure-download"),
     path("store/<str:token>", store_object, name="store-object"),
 ]

@@ -14,7 +14,7 @@ from accounts import tokens
 from accounts.models import Role
 from fileshare import files, folders, uploads
 from fileshare.demo_documents import docx
-from fileshare.models import FolderPermission
+from fileshare.models import FolderPermission, Tag
 from tests.factories import DOCX, CompanyFactory, SubfolderFactory, store_file
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +63,10 @@ API = {
     "GET files/<str:file_id>": [401, 401, 404, 200, 404, 404, 200, 200],
     "PATCH files/<str:file_id>": [401, 401, 404, 403, 404, 404, 200, 200],
     "DELETE files/<str:file_id>": [401, 401, 404, 403, 404, 404, 204, 204],
+    "GET files/search": SIGNED_IN(200),
+    "GET files/tags": SIGNED_IN(200),
+    "POST files/<str:file_id>/tags": [401, 401, 404, 403, 404, 404, 200, 200],
+    "DELETE files/<str:file_id>/tags/<str:tag_id>": [401, 401, 404, 403, 404, 404, 200, 200],
     "GET files/trash": SIGNED_IN(200),
     "DELETE files/trash/<str:file_id>": [401, 401, 404, 404, 404, 404, 204, 204],
     "POST files/<str:file_id>/restore": [401, 401, 404, 404, 404, 404, 200, 200],
@@ -121,6 +125,9 @@ PAGES = {
     "files/<uuid:file_id>/download": [302, 302, 404, 302, 404, 404, 302, 302],
     "files/<uuid:file_id>/delete": LOGIN_FIRST(405),
     "files/<uuid:file_id>/edit": LOGIN_FIRST(405),
+    "files/<uuid:file_id>/tags": LOGIN_FIRST(405),
+    "files/<uuid:file_id>/tags/<uuid:tag_id>/remove": LOGIN_FIRST(405),
+    "search": LOGIN_FIRST(200),
     "secure-download/<str:token>": OPEN(400),
     # A forged token; with a bucket nothing is there at all.
     "store/<str:token>": OPEN(403 if settings.STORAGE == "local" else 404),
@@ -141,6 +148,8 @@ POSTS = {
     "files/download.zip": [302, 302, 404, 200, 404, 404, 200, 200],
     "files/<uuid:file_id>/delete": [302, 302, 404, 403, 404, 404, 302, 302],
     "files/<uuid:file_id>/edit": [302, 302, 404, 403, 404, 404, 302, 302],
+    "files/<uuid:file_id>/tags": [302, 302, 404, 403, 404, 404, 302, 302],
+    "files/<uuid:file_id>/tags/<uuid:tag_id>/remove": [302, 302, 404, 403, 404, 404, 302, 302],
     "files/<uuid:file_id>/restore": [302, 302, 404, 404, 404, 404, 302, 302],
     "files/<uuid:file_id>/purge": [302, 302, 404, 404, 404, 404, 302, 302],
 }
@@ -158,6 +167,8 @@ class World:
             content_type="",
         )
         subfolder = SubfolderFactory(folder=folder, slug="inner")
+        tag = Tag.objects.create(name="urgent")
+        report.tags.add(tag)
         self.folder = folder
         self.ids = {
             "<str:user_id>": people["stranger"].pk,
@@ -166,6 +177,8 @@ class World:
             "<str:company_id>": CompanyFactory().pk,
             "<str:file_id>": report.pk,
             "<uuid:file_id>": report.pk,
+            "<str:tag_id>": tag.pk,
+            "<uuid:tag_id>": tag.pk,
             "<str:folder_id>": folder.pk,
             "<str:subfolder_id>": subfolder.pk,
             "<str:archive_id>": "00000000-0000-4000-8000-000000000000",
@@ -201,6 +214,7 @@ class World:
             "POST admin/companies": {"name": "New"},
             "PATCH admin/companies/<str:company_id>": {"name": "New"},
             "PATCH files/<str:file_id>": {"filename": "new.docx"},
+            "POST files/<str:file_id>/tags": {"tags": ["new"]},
             "POST fileshare/folders": {"name": "New"},
             "PATCH fileshare/folders/<str:folder_id>": {"name": "New"},
             "POST fileshare/folders/<str:folder_id>/subfolders": {"name": "New"},
@@ -225,6 +239,7 @@ class World:
             "files/upload": lambda: {"file": a_document(), "folder_id": folder.pk},
             "files/download.zip": lambda: {"ids": [report.pk], "file_ids": [report.pk]},
             "files/<uuid:file_id>/edit": lambda: {"filename": "new.docx"},
+            "files/<uuid:file_id>/tags": lambda: {"tags": "new"},
         }
 
     def path(self, route, call=""):

@@ -14,11 +14,13 @@ from accounts.api.auth import read
 from accounts.models.roles import OPS
 from accounts.roles import user_has_roles
 from config.access import get_visible
-from config.pagination import answer, keyset_page, page_of
+from config.pagination import Keyset, answer, keyset_page, page_of
 from config.schema import PAGE_PARAMETERS
 from config.throttling import throttle
 
-from .. import completion, downloads, files, folders, uploads
+from .. import completion, downloads, files, folders, search, uploads
+from .. import tags as tag_operations
+from ..forms import SearchForm
 from ..models import File, TypePolicy
 from . import serializers
 
@@ -152,6 +154,58 @@ class FileDownload(APIView):
         throttle(request, "download_url")
         url = downloads.presigned_url(user=request.user, file_id=file_id)
         return HttpResponseRedirect(request.build_absolute_uri(url))
+
+
+class Search(APIView):
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("q", OpenApiTypes.STR, description="Words, each in the name or at the start of a tag."),
+            OpenApiParameter("tags", OpenApiTypes.STR, description="Comma-separated; the file has all of them."),
+            OpenApiParameter("type", OpenApiTypes.STR, description="An ending like `pdf`, or a kind like `image`."),
+            OpenApiParameter("folder_id", OpenApiTypes.UUID),
+            OpenApiParameter("uploaded_after", OpenApiTypes.STR, description="A date or RFC 3339 time; included."),
+            OpenApiParameter(
+                "uploaded_before", OpenApiTypes.STR, description="A date (included) or a time (excluded)."
+            ),
+            OpenApiParameter("min_size", OpenApiTypes.INT, description="Bytes; included."),
+            OpenApiParameter("max_size", OpenApiTypes.INT, description="Bytes; included."),
+            *PAGE_PARAMETERS,
+        ],
+        responses=page_of(serializers.FileSerializer),
+    )
+    def get(self, request):
+        """Files the caller may download, by name, type and tags, newest first."""
+        wanted = SearchForm(request.GET).wanted()
+        pages = Keyset(request, model=File, time_field="uploaded_at")
+        return answer(search.find(user=request.user, wanted=wanted, pages=pages), serializers.FileSerializer)
+
+
+class Tags(APIView):
+    @extend_schema(
+        parameters=[OpenApiParameter("q", OpenApiTypes.STR, description="How the tag begins.")],
+        responses=serializers.TagsAnswer,
+    )
+    def get(self, request):
+        """Tags to suggest: the first 20 by name, of files the caller may download."""
+        rows = tag_operations.suggestions(user=request.user, start=request.GET.get("q", ""))
+        return Response({"results": serializers.TagSerializer(rows, many=True).data})
+
+
+class FileTags(APIView):
+    @extend_schema(request=serializers.TagsInput, responses=serializers.FileSerializer)
+    def post(self, request, file_id):
+        """Put tags on a file, besides those it has."""
+        names = read(serializers.TagsInput, request)["tags"]
+        file = files.add_tags(user=request.user, file_id=file_id, names=names)
+        return Response(shown(request.user, file))
+
+
+class FileTag(APIView):
+    @extend_schema(responses=serializers.FileSerializer)
+    def delete(self, request, file_id, tag_id):
+        """Take a tag off a file."""
+        file = files.remove_tag(user=request.user, file_id=file_id, tag_id=tag_id)
+        return Response(shown(request.user, file))
 
 
 class Trash(APIView):

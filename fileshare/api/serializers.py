@@ -339,6 +339,16 @@ class FileChangeInput(InputSerializer):
     filename = RawNameField(required=False)
 
 
+class TagsInput(InputSerializer):
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=2000, allow_blank=True), min_length=1, max_length=200
+    )
+
+
+class TagsAnswer(serializers.Serializer):
+    results = TagSerializer(many=True)
+
+
 class FormUploadInput(InputSerializer):
     """A form with one file."""
 

@@ -15,8 +15,8 @@ from config.errors import Invalid
 from config.forms import attempt
 from config.throttling import throttle
 
-from .. import completion, downloads, files, folders, uploads
-from ..forms import FileForm, UploadForm
+from .. import completion, downloads, files, folders, tags, uploads
+from ..forms import FileForm, TagForm, UploadForm
 from ..models import File
 
 VERSIONS_SHOWN = 100
@@ -29,14 +29,20 @@ def file(request, file_id):
     return _file_page(request, file_id)
 
 
-def _file_page(request, file_id, *, form=None, status=200):
+def _file_page(request, file_id, *, form=None, tag_form=None, status=200):
     rows = File.objects.visible_to(request.user).with_details(request.user)
     row = get_visible(file_id, rows.with_version_count())
     versions = rows.versions_of(row).with_version_count().order_by("-uploaded_at", "-pk")[:VERSIONS_SHOWN]
     if form is None and row.can_delete:
-        tags = ", ".join(tag.name for tag in row.tag_list)
-        form = FileForm(initial={"filename": row.filename, "tags": tags})
-    context = {"file": row, "versions": list(versions), "rename_form": form, "trash_days": settings.TRASH_DAYS}
+        form = FileForm(initial={"filename": row.filename})
+    context = {
+        "file": row,
+        "versions": list(versions),
+        "rename_form": form,
+        "tag_form": tag_form or TagForm(),
+        "known_tags": tags.suggestions(user=request.user) if row.can_delete else [],
+        "trash_days": settings.TRASH_DAYS,
+    }
     return render(request, "fileshare/file.html", context, status=status)
 
 
@@ -66,7 +72,7 @@ def delete(request, file_id):
 @login_required
 @require_POST
 def edit(request, file_id):
-    """Rename a file, tag it, or set who may see it."""
+    """Rename a file, or set who may see it."""
     form = FileForm(request.POST)
     if form.is_valid():
         done, _result = attempt(form, files.change, user=request.user, file_id=file_id, **form.changes())
@@ -74,6 +80,27 @@ def edit(request, file_id):
             messages.success(request, _("Saved."))
             return redirect("file", file_id)
     return _file_page(request, file_id, form=form, status=400)
+
+
+@login_required
+@require_POST
+def add_tags(request, file_id):
+    """Put tags on a file and show it again."""
+    form = TagForm(request.POST)
+    if form.is_valid():
+        names = [form.cleaned_data["tags"]]
+        done, _result = attempt(form, files.add_tags, user=request.user, file_id=file_id, names=names)
+        if done:
+            return redirect("file", file_id)
+    return _file_page(request, file_id, tag_form=form, status=400)
+
+
+@login_required
+@require_POST
+def remove_tag(request, file_id, tag_id):
+    """Take a tag off a file and show it again."""
+    files.remove_tag(user=request.user, file_id=file_id, tag_id=tag_id)
+    return redirect("file", file_id)
 
 
 @login_required

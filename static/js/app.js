@@ -8,6 +8,7 @@ const loaders = {
   copy: () => import("./copy.js"),
   menu: () => import("./menu.js"),
   reveal: () => import("./reveal.js"),
+  search: () => import("./search.js"),
   select: () => import("./select.js"),
   theme: () => import("./theme.js"),
   times: () => import("./times.js"),

@@ -132,7 +132,9 @@ def test_a_file_is_renamed_tagged_and_its_versions_are_listed(visit, people, tmp
     expect(page.locator("tbody tr")).to_have_count(2)
 
     page.get_by_label("Name", exact=True).fill("Plan of the year.docx")
-    page.get_by_role("textbox", name="Tags").fill("Blue, blue , Green")
     press(page, "Save")
     expect(page.get_by_role("heading", name="Plan of the year.docx")).to_be_visible()
+    page.get_by_label("Add tags").fill("Blue, blue , Green")
+    press(page, "Add")
+    expect(page.get_by_role("button", name="Remove the tag: green")).to_be_visible()
     assert [tag.name for tag in File.objects.get(filename="Plan of the year.docx").tags.all()] == ["blue", "green"]

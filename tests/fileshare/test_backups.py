@@ -201,7 +201,7 @@ class Writers:
             self._busy.wait(60)
             while not self._stop.is_set():
                 file = store_file(user=self._user, folder=self._folder)
-                files.change(user=self._user, file_id=file.pk, tag_names=["busy", f"n{file.pk.hex[:4]}"])
+                files.add_tags(user=self._user, file_id=file.pk, names=["busy", f"n{file.pk.hex[:4]}"])
                 files.delete(user=self._user, file_id=file.pk)
                 files.purge(user=self._user, file_id=file.pk)
         except Exception as fault:  # noqa: BLE001 - told in the test's own thread

@@ -25,8 +25,10 @@ API_LISTS = [
     "/api/users/me/files",
     "/api/fileshare/uploads",
     "/api/files/trash",
+    "/api/files/search?q=txt&type=txt",
+    "/api/files/tags?q=tag",
 ]
-PAGES = ["/", "/fileshare/", "/fileshare/baobab-files/", "/files/", "/files/trash/"]
+PAGES = ["/", "/fileshare/", "/fileshare/baobab-files/", "/files/", "/files/trash/", "/search?q=txt"]
 MOMENT = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 

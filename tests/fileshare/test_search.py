@@ -1,0 +1,413 @@
+"""Search: words, tags, types and bounds, within what somebody may download, by an index on both databases."""
+
+import datetime as dt
+import uuid
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from fileshare import files, search, search_index
+from fileshare.models import File, FolderPermission, PermissionType, Tag
+from tests.factories import FolderFactory, UserFactory, grant
+
+SEARCH = "/api/files/search"
+MOMENT = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+
+def row(folder, filename, *, minutes=0, tags=(), **facts):
+    """A File without bytes; search looks at rows only."""
+    return rows(folder, [filename], minutes=minutes, tags=tags, **facts)[0]
+
+
+def rows(folder, names, *, minutes=0, tags=(), **facts):
+    made = []
+    for number, name in enumerate(names):
+        pk = uuid.uuid4()
+        made.append(
+            File(
+                pk=pk,
+                folder=folder,
+                filename=name,
+                object_key=f"files/{pk}",
+                uploaded_at=MOMENT + dt.timedelta(minutes=minutes, milliseconds=number),
+                **{"size_bytes": 1, "content_type": "text/plain", **facts},
+            )
+        )
+    File.objects.bulk_create(made)
+    for file in made if tags else ():
+        file.tags.set([Tag.objects.get_or_create(name=name)[0] for name in tags])
+    return made
+
+
+@pytest.fixture
+def found(api_as):
+    """found(who, q="…", …) is the list of the names that somebody finds, newest first."""
+
+    def ask(who, **query):
+        answer = api_as(who).get(SEARCH, query)
+        assert answer.status_code == 200, answer.content
+        return [file["filename"] for file in answer.json()["results"]]
+
+    return ask
+
+
+@pytest.fixture(params=["newest", "index"])
+def way(request, monkeypatch):
+    """Both steps of a search: the walk over the newest files, and the index behind it."""
+    if request.param == "index":
+        monkeypatch.setattr(search, "NEWEST", 1)
+
+
+NAMES = [
+    "Annual report 2026.pdf",
+    "100% sure.txt",
+    "1000 sure.txt",
+    "snake_case.txt",
+    "snakeXcase.txt",
+    'The "final" one\'s copy.docx',
+    "Back\\slash.txt",
+    "Party 🎉🎊🎈 plan.xlsx",
+    "Überweisung Zürich.pdf",
+    "Uberweisung.pdf",
+    "ΑΘΗΝΑ.txt",
+    "q1.txt",
+    "<b>bold</b>.txt",
+    "a OR b AND NOT c*.txt",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("report", ["Annual report 2026.pdf"]),
+        ("REPORT annual", ["Annual report 2026.pdf"]),
+        ("ort 20", ["Annual report 2026.pdf"]),
+        ("report absent", []),
+        ("100%", ["100% sure.txt"]),
+        ("snake_case", ["snake_case.txt"]),
+        ('"final"', ['The "final" one\'s copy.docx']),
+        ("one's", ['The "final" one\'s copy.docx']),
+        ("back\\slash", ["Back\\slash.txt"]),
+        ("🎉🎊🎈", ["Party 🎉🎊🎈 plan.xlsx"]),
+        ("überweisung", ["Überweisung Zürich.pdf"]),
+        ("ÜBERWEISUNG", ["Überweisung Zürich.pdf"]),
+        ("u\u0308berweisung", ["Überweisung Zürich.pdf"]),
+        ("uberweisung", ["Uberweisung.pdf"]),
+        ("αθηνα", ["ΑΘΗΝΑ.txt"]),
+        ("<b>bold", ["<b>bold</b>.txt"]),
+        ("not c*", ["a OR b AND NOT c*.txt"]),
+        (".pdf", ["Uberweisung.pdf", "Überweisung Zürich.pdf", "Annual report 2026.pdf"]),
+        ("%%%", []),
+        ("___", []),
+        ('"""', []),
+        ("pdf'; DROP TABLE", []),
+    ],
+)
+def test_a_word_is_found_as_it_is_written(text, names, company_folder, found, way):
+    rows(company_folder, NAMES)
+
+    assert found("colleague", q=text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("q1", ["q1.txt"]),
+        ("Q", ["q1.txt"]),
+        ("%", ["100% sure.txt"]),
+        ("_", ["snake_case.txt"]),
+        ("🎉", ["Party 🎉🎊🎈 plan.xlsx"]),
+        ("Zü", ["Überweisung Zürich.pdf"]),
+        ("zÜ", ["Überweisung Zürich.pdf"]),
+        ("ΗΝ", ["ΑΘΗΝΑ.txt"]),
+        ("ην", ["ΑΘΗΝΑ.txt"]),
+        ("re 20", ["Annual report 2026.pdf"]),
+    ],
+)
+def test_one_and_two_letters_are_found(text, names, company_folder, found):
+    rows(company_folder, NAMES)
+
+    assert found("colleague", q=text) == names
+
+
+def test_short_words_look_at_the_newest_only(company_folder, found, monkeypatch):
+    rows(company_folder, ["q1.txt", "other.txt", "q2.txt", "third.txt"])
+    monkeypatch.setattr(search, "NEWEST", 2)
+
+    assert found("colleague", q="q") == ["q2.txt"]
+    assert found("colleague", q="q2.") == ["q2.txt"]
+    assert found("colleague", q="q1. q") == ["q1.txt"]
+
+
+def test_tags_are_found_whole_and_by_their_beginning(company_folder, found, way):
+    row(company_folder, "a.txt", tags=["budget", "2026"])
+    row(company_folder, "b.txt", minutes=1, tags=["budgets"])
+    row(company_folder, "budget.txt", minutes=2)
+
+    assert found("colleague", q="BUDG") == ["budget.txt", "b.txt", "a.txt"]
+    assert found("colleague", q="udget") == ["budget.txt"]
+    assert found("colleague", tags="Budget") == ["a.txt"]
+    assert found("colleague", tags=" 2026, budget,") == ["a.txt"]
+    assert found("colleague", tags="budget,budgets") == []
+    assert found("colleague", tags="unheard of") == []
+    assert found("colleague", tags="budgets", q="txt") == ["b.txt"]
+
+
+def test_types_are_endings_or_kinds(company_folder, found, way):
+    rows(company_folder, ["a.PDF", "pdf.txt", "b.jpeg", "c.png", "d.7z", "e.pdfx"])
+
+    assert found("colleague", type="pdf") == ["a.PDF"]
+    assert found("colleague", type=".Pdf") == ["a.PDF"]
+    assert found("colleague", type="image") == ["c.png", "b.jpeg"]
+    assert found("colleague", type="archive") == ["d.7z"]
+    assert found("colleague", type="nothing") == []
+    assert found("colleague", type="image", q="peg") == ["b.jpeg"]
+
+
+def test_folder_dates_and_sizes_narrow(people, company_folder, found, way):
+    other = FolderFactory(company=people["colleague"].company)
+    row(company_folder, "old.txt", size_bytes=10)
+    row(company_folder, "new.txt", minutes=1440, size_bytes=20)
+    row(other, "other.txt", minutes=2880, size_bytes=30)
+
+    assert found("colleague", q="txt") == ["other.txt", "new.txt", "old.txt"]
+    assert found("colleague", q="txt", folder_id=company_folder.pk) == ["new.txt", "old.txt"]
+    assert found("colleague", q="txt", uploaded_after="2026-03-02") == ["other.txt", "new.txt"]
+    assert found("colleague", q="txt", uploaded_before="2026-03-02") == ["new.txt", "old.txt"]
+    assert found("colleague", q="txt", uploaded_before="2026-03-02T12:00:00Z") == ["old.txt"]
+    assert found("colleague", q="txt", min_size=20) == ["other.txt", "new.txt"]
+    assert found("colleague", max_size=20, min_size=20) == ["new.txt"]
+    assert found("colleague") == ["other.txt", "new.txt", "old.txt"]
+
+
+def test_only_what_somebody_may_download_is_found(people, company_folder, inbox, found, way):
+    row(company_folder, "secret.txt", tags=["secret"], uploaded_by=people["uploader"])
+    row(inbox, "secret inbox.txt", minutes=1, uploaded_by=people["client"])
+    for who in ("client", "stranger", "ops"):
+        assert found(who, q="secret") == found(who, tags="secret") == found(who, type="txt") == []
+    assert found("colleague", q="secret") == found("uploader", tags="secret") == ["secret.txt"]
+    assert found("super", q="secret") == ["secret inbox.txt", "secret.txt"]
+
+    FolderPermission.objects.filter(permission_type=PermissionType.DOWNLOAD, user=people["uploader"]).delete()
+    assert found("uploader", q="secret") == []
+
+
+def test_a_public_file_of_a_personal_folder_is_found_by_everybody(people, found, way):
+    personal = FolderFactory(owner=people["client"])
+    row(personal, "mine.txt")
+    row(personal, "ours.txt", minutes=1, visibility="public")
+
+    assert found("stranger", q="txt") == found("stranger", q="our") == ["ours.txt"]
+    assert found("client", q="txt") == ["ours.txt", "mine.txt"]
+
+
+def test_what_is_deleted_or_over_is_not_found_and_what_is_restored_is(people, report, company_folder, found, way):
+    assert found("super", q="report") == ["report.docx"]
+    files.delete(user=people["super"], file_id=report.pk)
+    assert found("super", q="report") == found("super", type="docx") == []
+    files.restore(user=people["super"], file_id=report.pk)
+    assert found("super", q="report") == ["report.docx"]
+    File.objects.update(expires_at=timezone.now())
+    assert found("super", q="report") == []
+
+
+def test_a_new_name_is_found_and_the_old_one_is_not(people, report, found, way):
+    files.change(user=people["super"], file_id=report.pk, filename="Letter.docx")
+
+    assert found("super", q="letter") == ["Letter.docx"]
+    assert found("super", q="report") == []
+    files.delete(user=people["super"], file_id=report.pk)
+    files.purge(user=people["super"], file_id=report.pk)
+    assert found("super", q="letter") == []
+
+
+@pytest.mark.parametrize("newest", [1, 7, 20_000])
+def test_walking_gives_every_match_once(newest, company_folder, api_as, monkeypatch):
+    monkeypatch.setattr(search, "NEWEST", newest)
+    wanted = [file.filename for file in rows(company_folder, [f"match {n}.txt" for n in range(23)])]
+    rows(company_folder, [f"other {n}.txt" for n in range(9)], minutes=-1)
+    api, address, pages = api_as("colleague"), f"{SEARCH}?q=match&limit=5", []
+    while address:
+        pages.append(api.get(address).json())
+        address = pages[-1]["next"]
+
+    assert [file["filename"] for page in pages for file in page["results"]] == wanted[::-1]
+    back, address = [], pages[-1]["previous"]
+    while address:
+        assert "q=match" in address
+        page = api.get(address).json()
+        back = [file["filename"] for file in page["results"]] + back
+        address = page["previous"]
+    assert back == wanted[:2:-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"q": "x" * 201}, "q"),
+        ({"q": " ".join("abcdefghijk")}, "q"),
+        ({"q": "a\x00b"}, "q"),
+        ({"tags": "x" * 51}, "tags"),
+        ({"tags": ",".join(map(str, range(51)))}, "tags"),
+        ({"tags": "x" * 3001}, "tags"),
+        ({"type": "p d f"}, "type"),
+        ({"type": "%"}, "type"),
+        ({"type": "é"}, "type"),
+        ({"folder_id": "x"}, "folder_id"),
+        ({"uploaded_after": "soon"}, "uploaded_after"),
+        ({"uploaded_before": "2026-02-30"}, "uploaded_before"),
+        ({"min_size": "-1"}, "min_size"),
+        ({"max_size": "1e3"}, "max_size"),
+        ({"max_size": str(2**63)}, "max_size"),
+        ({"limit": "0"}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_field(query, field, people, api_as):
+    answer = api_as("client").get(SEARCH, query)
+
+    assert (answer.status_code, answer.json()["code"], list(answer.json()["errors"])) == (400, "invalid", [field])
+
+
+@pytest.mark.parametrize("text", ["\u202e", "\ufffd", "a\x1fb", "\u200d", " \t\n "])
+def test_any_text_is_an_answerable_search(text, people, api_as):
+    assert api_as("client").get(SEARCH, {"q": text}).status_code == 200
+
+
+def test_a_folder_that_is_not_seen_is_not_there(people, company_folder, api_as):
+    assert api_as("stranger").get(SEARCH, {"folder_id": company_folder.pk}).status_code == 404
+    assert api_as("stranger").get(SEARCH, {"folder_id": uuid.uuid4()}).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["q=match", "q=match&tags=many", "tags=many", "type=txt"])
+@pytest.mark.parametrize("newest", [1, 20_000])
+def test_the_queries_are_as_many_for_thirty_files_as_for_three(query, newest, people, api_as, monkeypatch):
+    monkeypatch.setattr(search, "NEWEST", newest)
+    api, counted = api_as("client"), []
+    for count in (3, 30):
+        for _number in range(count):
+            folder = FolderFactory()
+            grant(folder, PermissionType.DOWNLOAD, user=people["client"])
+            row(folder, "match.txt", tags=["many", "others"], uploaded_by=UserFactory())
+        with CaptureQueriesContext(connection) as queries:
+            assert len(api.get(f"{SEARCH}?{query}").json()["results"]) >= count
+        counted.append(len(queries))
+
+    assert counted[0] == counted[1] <= 1 + 7
+
+
+def plan_of(sql):
+    """How the database would answer a captured query, as text."""
+    with connection.cursor() as cursor:
+        cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + sql)
+        return "\n".join(" ".join(map(str, line)) for line in cursor.fetchall())
+
+
+def test_twenty_thousand_names_are_searched_by_an_index(people, company_folder, monkeypatch, found):
+    rows(company_folder, [f"{uuid.uuid4()}.txt" for _number in range(20_000)])
+    row(company_folder, "needle.txt", minutes=-9, tags=["pin"])
+    monkeypatch.setattr(search, "NEWEST", 1000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+    for query in ({"q": "needle"}, {"q": "needl pin"}, {"q": "needle", "type": "txt"}, {"tags": "pin"}):
+        with CaptureQueriesContext(connection) as queries:
+            assert found("colleague", **query) == ["needle.txt"]
+        last = [entry["sql"] for entry in queries if "ORDER BY" in entry["sql"] and "can_delete" in entry["sql"]][-1]
+        plan = plan_of(last)
+        assert "SCAN fileshare_file " not in f"{plan} ".replace("\n", " "), plan
+        assert "Seq Scan on fileshare_file " not in plan, plan
+        if "q" in query:
+            assert "file_name_trigrams" in plan or "VIRTUAL TABLE INDEX" in plan, plan
+
+
+def test_the_index_is_put_back_where_it_is_missing(company_folder, found, monkeypatch):
+    row(company_folder, "before.txt")
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("DROP TRIGGER fileshare_name_added")
+        else:
+            cursor.execute("DROP INDEX file_name_trigrams")
+    row(company_folder, "between.txt", minutes=1)
+    search_index.ensure()
+    row(company_folder, "after.txt", minutes=2)
+    monkeypatch.setattr(search, "NEWEST", 1)
+
+    assert found("colleague", q=".txt") == ["after.txt", "between.txt", "before.txt"]
+
+
+@pytest.mark.postgres
+def test_without_the_extension_search_is_slow_and_right(company_folder, found, monkeypatch, caplog):
+    row(company_folder, "needle.txt")
+    row(company_folder, "other.txt", minutes=1)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP EXTENSION pg_trgm CASCADE")
+        cursor.execute("CREATE ROLE nobody_special")
+        cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO nobody_special")
+        cursor.execute("SET LOCAL ROLE nobody_special")
+        search_index.ensure()
+        cursor.execute("RESET ROLE")
+    monkeypatch.setattr(search, "NEWEST", 1)
+
+    assert "CREATE EXTENSION pg_trgm" in caplog.text
+    assert found("colleague", q="needle") == ["needle.txt"]
+
+
+# --- The page -----------------------------------------------------------------------------------------
+
+
+def test_the_page_marks_what_was_found_and_runs_nothing(company_folder, page_as):
+    row(company_folder, '<script>alert("1")</script> & Report report.txt', tags=["<b>"])
+
+    page = page_as("colleague").get("/search", {"q": "report <SCRIPT> &"}).content.decode()
+
+    assert "<mark>&lt;script&gt;</mark>alert(&quot;1&quot;)" in page
+    assert "<mark>&amp;</mark> <mark>Report</mark> <mark>report</mark>.txt</a>" in page
+    assert 'value="report &lt;SCRIPT&gt; &amp;"' in page
+    assert "/search?tags=%3Cb%3E" in page
+
+
+def test_the_page_asks_first_and_says_when_nothing_is_found(company_folder, page_as):
+    row(company_folder, "report.txt")
+    page = page_as("colleague")
+
+    for query, said in [("", "What are you looking for?"), ("?q=absent", "Nothing found"), ("?q=", "What are you")]:
+        answer = page.get(f"/search{query}").content.decode()
+        assert said in answer
+        assert "report.txt" not in answer
+    assert "report.txt" in page.get("/search?type=text").content.decode()
+
+
+def test_the_page_walks_to_older_matches(company_folder, page_as):
+    rows(company_folder, [f"match {number}.txt" for number in range(60)])
+
+    first = page_as("colleague").get("/search?q=match")
+    second = page_as("colleague").get(first.context["page"].next)
+
+    assert [len(answer.context["page"].results) for answer in (first, second)] == [50, 10]
+    assert "q=match" in first.context["page"].next
+
+
+def test_the_page_offers_the_folders_one_may_download_from(people, company_folder, inbox, page_as):
+    page = page_as("client").get("/search").content.decode()
+
+    assert f'value="{company_folder.pk}"' not in page
+    assert f'value="{inbox.pk}"' not in page
+    assert f'value="{company_folder.pk}"' in page_as("colleague").get("/search").content.decode()
+
+
+def test_what_a_link_asks_for_stays_chosen(company_folder, page_as):
+    page = page_as("colleague").get("/search?type=docx&min_size=5").content.decode()
+
+    assert '<option value="docx" selected>' in page
+    assert '<option value="5" selected>' in page
+
+
+@pytest.mark.parametrize("query", ["q=" + "x" * 201, "type=%25", "folder_id=x", "min_size=x", "uploaded_after=soon"])
+def test_the_page_says_what_makes_no_sense(query, people, page_as):
+    answer = page_as("client").get(f"/search?{query}")
+
+    assert answer.status_code == 400
+    assert "errorlist" in answer.content.decode()
