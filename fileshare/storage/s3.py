@@ -68,7 +68,7 @@ WRITE_PART_BYTES = 16 * 1024 * 1024
 """What `write` holds in memory; ten thousand parts of it are 156 GiB."""
 
 _MISSING = {"NoSuchKey", "NotFound", "404"}
-_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityTooLargeForStore", "507"}
+_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
 _PARTS = {"InvalidPart": "wrong_etag", "InvalidPartOrder": "parts_out_of_order", "EntityTooSmall": "wrong_part_size"}
 
 
