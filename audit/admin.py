@@ -1,25 +1,39 @@
 """The log in the admin: to read, never to write."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
-from .models import Event
+from config.admin import BoundedPaginator, ReadOnlyAdmin
+
+from .log import record
+from .models import Action, Event
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):
-    """Read-only."""
+class EventAdmin(ReadOnlyAdmin):
+    """Read-only; looking at it is a row of it, as on the log's own page."""
 
-    list_display = ["created_at", "action", "actor_email", "target_name", "folder_slug", "address"]
+    list_display = ["created_at", "action", "actor_email", "target_name", "folder_slug", "address", "seq"]
     list_filter = ["action"]
-    search_fields = ["actor_email", "target_name"]
-    date_hierarchy = None
-    show_full_result_count = False
+    search_fields = ["actor_email__exact", "target_id__exact", "folder_slug__exact"]
+    search_help_text = _("A whole e-mail address, id or short name of a folder")
+    # Each other order would sort the whole log.
+    sortable_by = ()
+    paginator = BoundedPaginator
+    fields = [
+        *["created_at", "action", "actor_email", "target_type", "target_id", "target_name", "folder_slug"],
+        *["size_bytes", "detail", "address", "user_agent", "request_id", "seq", "prev_hash", "hash"],
+    ]
 
-    def has_add_permission(self, request):
-        return False
+    def get_search_results(self, request, queryset, search_term):
+        return super().get_search_results(request, queryset, search_term.lower())
 
-    def has_change_permission(self, request, obj=None):
-        return False
+    def changelist_view(self, request, extra_context=None):
+        if self.has_view_permission(request):
+            record(Action.LOG_READ, user=request.user, way="admin", filters=dict(request.GET.items()))
+        return super().changelist_view(request, extra_context)
 
-    def has_delete_permission(self, request, obj=None):
-        return False
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        if self.has_view_permission(request):
+            record(Action.LOG_READ, user=request.user, way="admin", filters={"id": object_id[:64]})
+        return super().change_view(request, object_id, form_url, extra_context)

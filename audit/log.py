@@ -1,10 +1,18 @@
 """Writing the log."""
 
+import hashlib
+from contextlib import suppress
+
+from django.core.cache import cache
 from django.db import models
+from redis.exceptions import RedisError
 
 from config import context
 
+from . import chain
 from .models import Event
+
+REPEAT_SECONDS = 60
 
 
 def record(action, *, user=None, email="", target=None, folder=None, size_bytes=None, **detail):
@@ -16,7 +24,20 @@ def record(action, *, user=None, email="", target=None, folder=None, size_bytes=
     """
     event = _event(action, user, email, target, folder, size_bytes, detail)
     event.save(force_insert=True)
+    chain.seal_after_commit()
     return event
+
+
+def record_seldom(action, *, about, code, **facts):
+    """record() a refusal of `about` (a text) with `code`, but for one client only once in REPEAT_SECONDS.
+
+    Whoever asks without end for what is over shall not fill the log. Without a cache each of them is written.
+    """
+    key = f"recorded-{action}-{about}-{code}-{context.current().address}"
+    with suppress(RedisError):
+        if not cache.add(hashlib.sha256(key.encode()).hexdigest(), True, REPEAT_SECONDS):
+            return
+    record(action, code=code, **facts)
 
 
 def record_many(action, *, user, targets, **detail):
@@ -25,6 +46,7 @@ def record_many(action, *, user, targets, **detail):
         [_event(action, user, "", target, folder, size_bytes, detail) for target, folder, size_bytes in targets],
         batch_size=500,
     )
+    chain.seal_after_commit()
 
 
 def _event(action, user, email, target, folder, size_bytes, detail):
@@ -39,7 +61,7 @@ def _event(action, user, email, target, folder, size_bytes, detail):
         target_name=_text(target)[:255],
         folder_slug=folder.slug if folder is not None else "",
         size_bytes=size_bytes,
-        detail=detail,
+        detail=_storable(detail),
         address=facts.address,
         user_agent=_printable(facts.user_agent),
         request_id=facts.request_id,
@@ -53,3 +75,16 @@ def _text(target):
 def _printable(text):
     """Without control characters, which neither PostgreSQL nor a log reader wants."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _storable(value):
+    """`detail` as both databases keep it and give it back: no NUL, no half characters; a float becomes its text."""
+    if isinstance(value, dict):
+        return {str(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    if isinstance(value, float):
+        return str(value)
+    if isinstance(value, str):
+        return value.replace("\x00", "�").encode("utf-8", "replace").decode()
+    return value
