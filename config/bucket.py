@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
+from s3transfer.exceptions import RetriesExceededError
 from storages.backends.s3 import S3Storage
 
 from .errors import Refused
@@ -60,7 +61,8 @@ class BucketStorage(S3Storage):
 
     def _open(self, name, mode="rb"):
         with _asking():
-            return super()._open(name, mode)
+            # Fetched here and not by the first read, which is anybody's.
+            return super()._open(name, mode).open()
 
     def _save(self, name, content):
         with _asking():
@@ -74,12 +76,20 @@ class BucketStorage(S3Storage):
         with _asking():
             return super().exists(name)
 
+    def listdir(self, name):
+        with _asking():
+            return super().listdir(name)
+
+    def size(self, name):
+        with _asking():
+            return super().size(name)
+
 
 @contextmanager
 def _asking():
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, RetriesExceededError) as error:
         raise Refused(
             503,
             "store_unavailable",

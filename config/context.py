@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """Who asks: address (after trusted proxies), agent (≤ 300 characters) and request id."""
+    """Who asks: address (after trusted proxies), agent (≤ 300 characters) and request id.
+
+    In a task: its own id, and the id of the request that caused it, if one did.
+    """
 
     request_id: str = ""
     address: str | None = None
     user_agent: str = ""
+    task_id: str = ""
 
 
 NOBODY = RequestFacts()
@@ -18,7 +22,7 @@ _current = contextvars.ContextVar("request_facts", default=NOBODY)
 
 
 def current():
-    """The facts of the request this thread answers; empty ones in a task or command."""
+    """The facts of the request this thread answers, or of the task it runs; empty ones in a command."""
     return _current.get()
 
 

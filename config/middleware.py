@@ -13,6 +13,9 @@ from .errors import Refused
 from .refusals import refuse
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+# The store's PUTs are limited by their signature. Callbacks of payments are answered alike however long they are:
+# their view reads the beginning and no more.
+UNLIMITED = ("/store/", "/api/payments/cb/", "/api/mpesa/callback")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -59,15 +62,23 @@ class RequestFactsMiddleware:
 
 
 class SecurityHeadersMiddleware:
-    """Content-Security-Policy and Permissions-Policy; a view that sets its own keeps it."""
+    """Content-Security-Policy, Permissions-Policy and Cross-Origin-Resource-Policy; a view that sets its own keeps
+    it. CSP_REPORT_ONLY relaxes the portal's own policy, never one that a view set for bytes of strangers."""
 
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
         response = self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+        if "Content-Security-Policy" not in response.headers:
+            policy = settings.CONTENT_SECURITY_POLICY
+            if settings.CSP_REPORT_URI:
+                policy += f"; report-uri {settings.CSP_REPORT_URI}; report-to csp"
+                response.headers.setdefault("Reporting-Endpoints", f'csp="{settings.CSP_REPORT_URI}"')
+            name = "Content-Security-Policy-Report-Only" if settings.CSP_REPORT_ONLY else "Content-Security-Policy"
+            response.headers.setdefault(name, policy)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if getattr(request, "user", None) is not None and "Cache-Control" not in response.headers:
             # A shared cache or the back button must never show one person's page to another.
             response.headers["Cache-Control"] = "private, no-store"
@@ -91,7 +102,11 @@ class BodyLimitMiddleware:
             length = int(request.META.get("CONTENT_LENGTH") or 0)
         except ValueError:
             return refuse(request, Refused(400, "malformed", _("Content-Length is not a number.")))
-        if not request.path.startswith("/store/"):
+        if not request.path.startswith(UNLIMITED):
+            if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+                # A few bytes that unpack to many: nothing is unpacked here.
+                refusal = Refused(415, "unsupported_encoding", _("The body must not be compressed."))
+                return refuse(request, refusal)
             form = request.content_type == "multipart/form-data"
             limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
             if form:

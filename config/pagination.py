@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, Subquery, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -18,6 +20,7 @@ from .errors import Invalid
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
+BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def read_limit(params, *, default=DEFAULT_LIMIT):
@@ -88,8 +91,16 @@ class Keyset:
                 raise Invalid("cursor", _("The cursor is not one of this list."))
             self.direction, *self.edge = _decode(cursor, model)
 
-    def page(self, queryset):
-        """One page of `queryset`, in one query of its own."""
+    def page(self, queryset, *, pieces=None):
+        """One page of `queryset`, in one query of its own.
+
+        `pieces` are querysets that together hold what `queryset` holds. Where they are given each is walked by
+        itself, no further than one page, so that an index of its own serves it and nothing else is looked at.
+        """
+        if pieces is not None:
+            if not pieces:
+                return Page()
+            queryset = queryset.filter(pk__in=self._first_of(pieces))
         rows = list(self._onward(queryset)[: self.limit + 1])
         more, rows = len(rows) > self.limit, rows[: self.limit]
         if self.direction == "p":
@@ -108,10 +119,18 @@ class Keyset:
         return bool(page.next if self.direction == "n" else page.previous)
 
     def window(self, queryset, size):
-        """A condition that holds the next `size` rows of `queryset` from here; None when there are fewer."""
-        last = list(self._onward(queryset).values_list(self.time_field, flat=True)[size - 1 : size])
-        bound = "gte" if self.direction == "n" else "lte"
-        return Q(**{f"{self.time_field}__{bound}": last[0]}) if last else None
+        """A condition that holds the next `size` rows of `queryset` from here, or all where there are fewer."""
+        last = Subquery(self._onward(queryset).values(self.time_field)[size - 1 : size])
+        if self.direction == "n":
+            return Q(**{f"{self.time_field}__gte": Coalesce(last, Value(BEGINNING))})
+        return Q(**{f"{self.time_field}__lte": Coalesce(last, Value(END))})
+
+    def _first_of(self, pieces):
+        """The ids of the first rows of each piece from here, a page's worth, as an expression for `pk__in`."""
+        queries = [self._onward(piece).values("pk")[: self.limit + 1].query.sql_with_params() for piece in pieces]
+        # Django's own SQL of our own querysets; what people write is a parameter.
+        union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS piece" for sql, _params in queries)  # noqa: S608
+        return RawSQL(union, [value for _sql, params in queries for value in params])  # noqa: S611
 
     def _onward(self, queryset):
         older = self.direction == "n"
@@ -126,25 +145,31 @@ class Keyset:
         return queryset.order_by(*order)
 
 
-def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT):
+def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT, pieces=None):
     """One page of `queryset`, newest first, where the request's Keyset stands. Raises Invalid (400)."""
     place = Keyset(request, model=queryset.model, time_field=time_field, default_limit=default_limit)
-    return place.page(queryset)
+    return place.page(queryset, pieces=pieces)
 
 
-def offset_page(queryset, *, request):
-    """One page of an ordered `queryset` by `limit` and `offset`, without counting it."""
-    limit, offset = read_limit(request.GET), read_offset(request.GET)
+def offset_page(queryset, *, request, default_limit=DEFAULT_LIMIT, **held):
+    """One page of an ordered `queryset` by `limit` and `offset`, without counting it.
+
+    `held` are parameters for the URLs of the neighbours, where the request does not say them itself.
+    """
+    limit, offset = read_limit(request.GET, default=default_limit), read_offset(request.GET)
     rows = list(queryset[offset : offset + limit + 1])
     previous = None
     if offset:
-        previous = _neighbour(request, None, offset=max(0, offset - limit))
-    following = _neighbour(request, None, offset=offset + limit) if len(rows) > limit else None
+        previous = _neighbour(request, None, offset=max(0, offset - limit), **held)
+    following = _neighbour(request, None, offset=offset + limit, **held) if len(rows) > limit else None
     return Page(results=rows[:limit], next=following, previous=previous)
 
 
-def _neighbour(request, cursor, *, offset=None):
+def _neighbour(request, cursor, *, offset=None, **held):
     params = request.GET.copy()
+    for name, value in held.items():
+        if not params.get(name):
+            params[name] = value
     for name, value in (("cursor", cursor), ("offset", offset)):
         params.pop(name, None)
         if value:

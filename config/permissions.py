@@ -1,5 +1,9 @@
 """Who may use a call at all; which rows they get is the queryset's business."""
 
+import functools
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 
 
@@ -8,3 +12,16 @@ class IsSuper(IsAuthenticated):
 
     def has_permission(self, request, view):
         return super().has_permission(request, view) and request.user.is_superuser
+
+
+def super_only(view):
+    """A page for supers: 403 for everybody else, the log-in for nobody."""
+
+    @login_required
+    @functools.wraps(view)
+    def guarded(request, *args, **kwargs):
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded

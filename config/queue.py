@@ -5,6 +5,7 @@ import logging
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from . import context
 from .celery import app
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ def send_after_commit(task, **kwargs):
 
 def _send(task, kwargs):
     try:
-        app.send_task(task, kwargs=kwargs, retry=False)
+        # So that the task's lines and its rows in the record bear the id of the request that caused it.
+        app.send_task(task, kwargs=kwargs, retry=False, headers={"request_id": context.current().request_id})
     except (OperationalError, OSError) as error:
         logger.warning("%s waits for the schedule: %s", task, error)

@@ -3,7 +3,13 @@
 import logging
 
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+    ValidationError,
+)
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
 from django.http.multipartparser import MultiPartParserError
@@ -40,7 +46,8 @@ def refusal_of(error):
             return Refused(403, code, _("You may not do this."))
         case RequestDataTooBig():
             return Refused(413, "body_too_large", _("The request is larger than this address takes."))
-        case TooManyFieldsSent() | TooManyFilesSent() | MultiPartParserError():
+        # Django's own, from an id that is none where its admin looks for a row.
+        case TooManyFieldsSent() | TooManyFilesSent() | MultiPartParserError() | ValidationError():
             return Refused(400, "malformed", _("The form could not be read."))
         case api_exceptions.ValidationError():
             errors = _flat(error.detail)
@@ -87,8 +94,8 @@ def _flat(detail):
 
 
 def payload_of(refusal):
-    """The contract's error body: {"detail", "code"} and, for validation, "errors"."""
-    body = {"detail": _sayable(refusal.message), "code": refusal.code}
+    """The contract's error body: {"detail", "code"} and, for validation, "errors"; a few refusals say more."""
+    body = {**(refusal.extra or {}), "detail": _sayable(refusal.message), "code": refusal.code}
     if refusal.errors:
         body["errors"] = {
             _sayable(field): [_sayable(text) for text in texts] for field, texts in refusal.errors.items()
@@ -133,6 +140,8 @@ def wants_json(request):
     """True for the API and for scripts; a page is for whoever asks for HTML."""
     accepted = request.headers.get("Accept", "")
     if request.path.startswith(("/api/", "/store/")) or "Authorization" in request.headers:
+        return True
+    if request.path.startswith("/request/") and "/upload/" in request.path:
         return True
     if request.path.startswith(("/secure-download/", "/share/")):
         return "text/html" not in accepted
@@ -179,6 +188,7 @@ TITLES = {
     429: gettext_lazy("Too many requests"),
     503: gettext_lazy("Not available for the moment"),
     "csrf_failed": gettext_lazy("Please send that again"),
+    "sender_unknown": gettext_lazy("Please say who you are"),
     "link_invalid": gettext_lazy("This link is not valid"),
     "archive_expired": gettext_lazy("This download is over"),
 }
@@ -187,6 +197,16 @@ TITLES = {
 def _title(refusal):
     """The heading of a refusal's page, by code where one says more than the status."""
     return TITLES.get(refusal.code) or TITLES.get(refusal.status) or _("That did not work")
+
+
+def answer_to(request, error):
+    """The answer that says what `error` refuses; None when it is a fault, or one of those Django's handlers render."""
+    refusal = refusal_of(error)
+    if refusal is None or isinstance(error, Http404 | PermissionDenied):
+        # Django's own 404 and 403 handlers (config.urls) render those.
+        return None
+    _log_fault(error)
+    return refuse(request, refusal)
 
 
 class RefusalMiddleware:
@@ -199,12 +219,7 @@ class RefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request, error):
-        refusal = refusal_of(error)
-        if refusal is None or isinstance(error, Http404 | PermissionDenied):
-            # Django's own 404 and 403 handlers (config.urls) render those.
-            return None
-        _log_fault(error)
-        return refuse(request, refusal)
+        return answer_to(request, error)
 
 
 def bad_request(request, exception=None):
@@ -233,5 +248,5 @@ def csrf_failure(request, reason=""):
 def server_error(request):
     """handler500: says so without asking anything of the database or the session."""
     if wants_json(request):
-        return JsonResponse({"detail": "The portal failed; it has been logged.", "code": "server_error"}, status=500)
+        return JsonResponse({"detail": _("The portal failed; it has been logged."), "code": "server_error"}, status=500)
     return render(None, "500.html", status=500)

@@ -21,6 +21,7 @@ GROUPS = {
     "client": "Files",
     "files": "Files",
     "fileshare": "Folders and direct uploads",
+    "file-requests": "File requests",
     "mpesa": "M-Pesa",
 }
 ERRORS = {

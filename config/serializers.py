@@ -3,24 +3,39 @@
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+CSRF_FIELD = "csrfmiddlewaretoken"
+
 
 class InputSerializer(serializers.Serializer):
     """A body whose every field is known and of its own JSON type.
 
     An unknown field (is_superuser, …) is refused, not ignored; so is a number where a text or an id
-    belongs, which REST framework would turn into one.
+    belongs, which REST framework would turn into one. A form may bear its token against forged requests.
+
+    Where `null_is_left_out`, a null for what may be left out is as if it were; not so in a change, where it could
+    mean to take the value away.
     """
+
+    null_is_left_out = False
 
     def to_internal_value(self, data):
         """Raises ValidationError naming each such field (at most ten)."""
         if hasattr(data, "keys"):
-            unknown = [str(name)[:60] for name in data if name not in self.fields]
+            unknown = [str(name)[:60] for name in data if name not in self.fields and name != CSRF_FIELD]
             if unknown:
                 raise serializers.ValidationError({name: [_("Unknown field.")] for name in unknown[:10]})
-            numbers = [name for name in data if _has_number_for_text(self.fields[name], data[name])]
+            numbers = [
+                name for name in data if name != CSRF_FIELD and _has_number_for_text(self.fields[name], data[name])
+            ]
             if numbers:
                 raise serializers.ValidationError({name: [_("Not a text.")] for name in numbers})
+        if self.null_is_left_out and not self.partial and isinstance(data, dict) and not hasattr(data, "getlist"):
+            data = {name: value for name, value in data.items() if not self._is_left_out(name, value)}
         return super().to_internal_value(data)
+
+    def _is_left_out(self, name, value):
+        field = self.fields.get(name)
+        return value is None and field is not None and not field.required and not field.allow_null
 
 
 def _has_number_for_text(field, value):
@@ -29,7 +44,23 @@ def _has_number_for_text(field, value):
     return isinstance(field, serializers.CharField | serializers.UUIDField) and isinstance(value, int | float)
 
 
+class PlainIntegerField(serializers.IntegerField):
+    """A JSON whole number: neither "12", 1.5 nor true."""
+
+    def to_internal_value(self, data):
+        if type(data) is not int:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class MessageSerializer(serializers.Serializer):
     """{"message"}"""
 
     message = serializers.CharField()
+
+
+def read(serializer_class, request, **kwargs):
+    """The validated body of a request; raises ValidationError (400)."""
+    serializer = serializer_class(data=request.data, **kwargs)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data

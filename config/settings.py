@@ -4,12 +4,14 @@ In reading order: where we are, secrets, applications, web, database, cache and 
 mail, limits, API, payments. A wrong value stops the start and is named.
 """
 
+import base64
+import hmac
 import ipaddress
 import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from celery.schedules import crontab
@@ -17,6 +19,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from . import secrets
+from .weakness import PUBLISHED, weakness_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -54,11 +57,32 @@ def _rate(name, default):
     return text
 
 
+def _demand_port(name, url):
+    """Raises for a URL whose port is none, without showing the rest."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ImproperlyConfigured(f"{name} must have a port from 1 to 65535, or none.")
+
+
+def _is_here(host):
+    """Is it a server of this machine? "" and a path are sockets."""
+    return not host or host.startswith("/") or _is_loopback(host)
+
+
 def _is_loopback(host):
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _demand_secret(name, value, **measures):
+    """Names a setting whose secret is missing, weak or an example's, and never shows it."""
+    if weakness := weakness_of(value, **measures):
+        raise ImproperlyConfigured(f"{name} {weakness}. Give it random characters of its own.")
 
 
 # --- Where we are -------------------------------------------------------------------------------
@@ -74,6 +98,7 @@ SITE_URL = env.str("SITE_URL", default=f"http://{HOST if _is_loopback(HOST) else
 _site = urlsplit(SITE_URL)
 if _site.scheme not in ("http", "https") or not _site.hostname:
     raise ImproperlyConfigured(f"SITE_URL must be like https://portal.example.org; it is {SITE_URL!r}.")
+_demand_port("SITE_URL", SITE_URL)
 SITE_IS_LOCAL = _is_loopback(_site.hostname) and _is_loopback(HOST)
 SITE_IS_SECURE = _site.scheme == "https"
 SITE_NAME = env.str("SITE_NAME", default="Portal")
@@ -95,8 +120,12 @@ if SITE_IS_LOCAL and not (env.str("SECRET_KEY", default="") and env.str("LINK_KE
     _kept = secrets.load_or_create(DATA_DIR / "secrets.env")
 SECRET_KEY = env.str("SECRET_KEY", default=_kept.get("SECRET_KEY", ""))
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-if len(SECRET_KEY) < 40 or len(set(SECRET_KEY)) < 10:
-    raise ImproperlyConfigured("SECRET_KEY is missing or weak: give it 50 random characters or more.")
+if not SITE_IS_LOCAL:
+    _demand_secret("SECRET_KEY", SECRET_KEY, least=50, least_different=10)
+    for _key in SECRET_KEY_FALLBACKS:
+        _demand_secret("SECRET_KEY_FALLBACKS", _key, least=50, least_different=10)
+if SECRET_KEY in SECRET_KEY_FALLBACKS:
+    raise ImproperlyConfigured("SECRET_KEY_FALLBACKS holds SECRET_KEY itself: former keys only.")
 # Fernet keys of the encrypted download links; the first signs, all of them open.
 LINK_KEYS = env.list("LINK_KEYS", default=[_kept["LINK_KEYS"]] if _kept else [])
 if not LINK_KEYS:
@@ -106,6 +135,8 @@ for _key in LINK_KEYS:
         Fernet(_key)
     except ValueError:
         raise ImproperlyConfigured("LINK_KEYS holds something that is not a Fernet key (32 bytes, base64).") from None
+    if len(set(base64.urlsafe_b64decode(_key))) < 10:
+        raise ImproperlyConfigured("LINK_KEYS is weak: it repeats a few bytes. Make one by Fernet.generate_key().")
 
 # --- Applications -------------------------------------------------------------------------------
 
@@ -145,17 +176,23 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[f"{_site.scheme
 
 MIDDLEWARE = [
     "config.middleware.RequestFactsMiddleware",
+    "config.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.health.ProbesMiddleware",
+    # An address that every open page asks twice a minute: it knows its people without session and database.
+    "accounts.live.LiveCountMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "config.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "accounts.languages.RememberMiddleware",
+    "accounts.lockout.DeviceMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "config.middleware.BodyLimitMiddleware",
     "config.refusals.RefusalMiddleware",
 ]
@@ -196,6 +233,12 @@ STORAGES = {
     },
 }
 
+# Browsers tell breaches of the policy to this address: /csp-report of the portal, or one of your own.
+CSP_REPORT_URI = env.str("CSP_REPORT_URI", default="")
+if CSP_REPORT_URI and not re.fullmatch(r"(https://[A-Za-z0-9.:-]+)?/[A-Za-z0-9._~/?=&%-]*", CSP_REPORT_URI):
+    raise ImproperlyConfigured(f"CSP_REPORT_URI must be /csp-report or an https:// address; it is {CSP_REPORT_URI!r}.")
+# Told, and not enforced: for trying a policy out.
+CSP_REPORT_ONLY = _switch("CSP_REPORT_ONLY", False)
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -221,17 +264,27 @@ SESSION_COOKIE_NAME = "__Host-session" if SITE_IS_SECURE else "session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_ENGINE = "accounts.sessions"
 CSRF_FAILURE_VIEW = "config.refusals.csrf_failure"
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_SECURE = SITE_IS_SECURE
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGES = [("en", "English"), ("sw", "Kiswahili")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
 # --- Database, cache, queue -----------------------------------------------------------------------
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")}
+try:
+    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")}
+except ValueError:
+    # Without showing it: it holds a password.
+    raise ImproperlyConfigured("DATABASE_URL is not an address, or has a port that is none.") from None
 _database = DATABASES["default"]
 if _database.get("ENGINE") == "django.db.backends.sqlite3":
     DATA_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -248,16 +301,50 @@ if _database.get("ENGINE") == "django.db.backends.sqlite3":
 elif _database.get("ENGINE") == "django.db.backends.postgresql":
     _database["CONN_MAX_AGE"] = _count("DATABASE_CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
-    _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    _options = _database.setdefault("OPTIONS", {})
+    # A database that is gone without a word is noticed: connecting in seconds, waiting within a minute (milliseconds).
+    _options.setdefault("connect_timeout", 5)
+    for _name, _value in (("keepalives_idle", 20), ("keepalives_interval", 10), ("keepalives_count", 3)):
+        _options.setdefault(_name, _value)
+    _options.setdefault("tcp_user_timeout", 50_000)
 else:
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// or sqlite:/// address.")
+# Without a password: a server on this machine that knows its users, a certificate, or one that libpq finds itself.
+PGPASSWORD = os.environ.get("PGPASSWORD", "")
+_finds_it = os.environ.get("PGPASSFILE") or os.environ.get("PGSERVICE")
+_needs_none = _is_here(_database.get("HOST", "")) or {"sslcert", "passfile", "service"} & {*_database["OPTIONS"]}
+if not SITE_IS_LOCAL and _database["ENGINE"].endswith("postgresql"):
+    if _database["PASSWORD"] or not (PGPASSWORD or _finds_it or _needs_none):
+        _demand_secret("DATABASE_URL's password", _database["PASSWORD"])
+    elif PGPASSWORD:
+        _demand_secret("PGPASSWORD", PGPASSWORD)
 
 REDIS_URL = env.str("REDIS_URL", default="")
+_redis = urlsplit(REDIS_URL)
+if REDIS_URL and _redis.scheme not in ("redis", "rediss", "unix"):
+    raise ImproperlyConfigured("REDIS_URL must be a redis:// or rediss:// address.")
+_demand_port("REDIS_URL", REDIS_URL)
+# For one of a private network that asks for none.
+REDIS_WITHOUT_PASSWORD = _switch("REDIS_WITHOUT_PASSWORD", False)
+_needs_none = REDIS_WITHOUT_PASSWORD or _is_here(_redis.hostname or "")
+if REDIS_URL and not SITE_IS_LOCAL and (_redis.password or not _needs_none):
+    _demand_secret("REDIS_URL's password", unquote(_redis.password or ""))
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "portal"}
+        {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "portal",
+            # One that hangs is refused as one that is away, and holds no thread.
+            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 3},
+        }
         if REDIS_URL
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "portal"}
+        else {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "portal",
+            # The 300 of Django's default would throw out counters of limits as soon as a few hundred people are here.
+            "OPTIONS": {"MAX_ENTRIES": 50_000},
+        }
     )
 }
 
@@ -281,7 +368,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "send waiting mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": timedelta(seconds=20)},
+    "place rows of the audit log": {"task": "audit.tasks.seal", "schedule": timedelta(seconds=10)},
+    "keep the head of the audit log": {"task": "audit.tasks.keep_head", "schedule": crontab(hour="*/6", minute=10)},
+    "check the whole audit log": {"task": "audit.tasks.verify", "schedule": crontab(day_of_week=0, hour=1, minute=10)},
     "forget old tokens and links": {"task": "accounts.tasks.forget_expired", "schedule": timedelta(hours=1)},
+    "write daily letters": {"task": "accounts.tasks.send_digests", "schedule": crontab(minute="2-59/15")},
+    "tell of new files": {"task": "fileshare.tasks.tell_of_new_files", "schedule": timedelta(minutes=1)},
+    "tell of expiring files": {"task": "fileshare.tasks.tell_of_expiring_files", "schedule": crontab(minute=20)},
     "remove abandoned uploads": {"task": "fileshare.tasks.remove_abandoned_uploads", "schedule": timedelta(minutes=5)},
     "complete received uploads": {
         "task": "fileshare.tasks.complete_received_uploads",
@@ -291,6 +384,8 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile store and rows": {"task": "fileshare.tasks.reconcile_store", "schedule": crontab(hour=3, minute=30)},
     "remove expired files": {"task": "fileshare.tasks.remove_expired_files", "schedule": timedelta(minutes=10)},
     "refresh the bucket's expiry": {"task": "fileshare.tasks.refresh_expiry", "schedule": crontab(hour=4, minute=30)},
+    "erase closed accounts": {"task": "accounts.tasks.erase_closed_accounts", "schedule": crontab(hour=5, minute=30)},
+    "mail receipts of file requests": {"task": "fileshare.tasks.mail_receipts", "schedule": timedelta(minutes=1)},
     "complete checksums": {"task": "fileshare.tasks.complete_checksums", "schedule": timedelta(minutes=2)},
 }
 
@@ -329,6 +424,8 @@ TRASH_DAYS = _count("TRASH_DAYS", 7, least=1)
 TRASH_LIFETIME = timedelta(days=TRASH_DAYS)
 LINK_EXPIRY_SECONDS = _count("LINK_EXPIRY_SECONDS", 900, least=1)
 RESUME_GRACE_SECONDS = 600
+# No share link lives longer; a folder may ask for less.
+MAX_SHARE_DAYS = _count("MAX_SHARE_DAYS", 366, least=1)
 # Backups: into this folder, or for want of one into the store itself; the newest so many stay.
 BACKUP_TO = env.str("BACKUP_TO", default="")
 BACKUP_KEEP = _count("BACKUP_KEEP", 14, least=1)
@@ -336,6 +433,20 @@ BACKUP_KEEP = _count("BACKUP_KEEP", 14, least=1)
 BACKUP_SCHEDULED = _switch("BACKUP_SCHEDULED", STORAGE == "s3" or bool(BACKUP_TO))
 if BACKUP_SCHEDULED:
     CELERY_BEAT_SCHEDULE["back up"] = {"task": "fileshare.tasks.back_up", "schedule": crontab(hour=1, minute=30)}
+
+# Virus scanner: tcp://host:port or unix:///path of a clamd; empty: nothing is scanned.
+CLAMD_URL = env.str("CLAMD_URL", default="")
+if CLAMD_URL and not re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):[0-9]{1,5}|unix:///[^\s]+", CLAMD_URL):
+    raise ImproperlyConfigured(f"CLAMD_URL must be tcp://host:port or unix:///path; it is {CLAMD_URL!r}.")
+_demand_port("CLAMD_URL", CLAMD_URL)
+# No more than clamd's own StreamMaxLength and MaxScanSize; what is larger cannot be checked.
+CLAMD_MAX_BYTES = _count("CLAMD_MAX_BYTES", 100 * MIB, least=1)
+CLAMD_TIMEOUT_SECONDS = _count("CLAMD_TIMEOUT_SECONDS", 120, least=1)
+if CLAMD_URL:
+    CELERY_BEAT_SCHEDULE["scan waiting files"] = {
+        "task": "fileshare.tasks.scan_waiting_files",
+        "schedule": timedelta(minutes=1),
+    }
 
 # --- S3 -------------------------------------------------------------------------------------------
 
@@ -368,8 +479,11 @@ if STORAGE == "s3":
         # They end up in headers: nothing but a host's name and a port.
         if _url and not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", _url):
             raise ImproperlyConfigured(f"{_name} must be like https://s3.example.org; it is {_url!r}.")
+        _demand_port(_name, _url)
     if bool(env.str("AWS_ACCESS_KEY_ID", default="")) != bool(env.str("AWS_SECRET_ACCESS_KEY", default="")):
         raise ImproperlyConfigured("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together; neither: a role's.")
+    if not SITE_IS_LOCAL and env.str("AWS_SECRET_ACCESS_KEY", default=""):
+        _demand_secret("AWS_SECRET_ACCESS_KEY", env.str("AWS_SECRET_ACCESS_KEY"))
     # The least part S3 takes, and the largest object it copies in one call.
     if PART_SIZE_BYTES < 5 * MIB or MULTIPART_THRESHOLD_BYTES > 5 * GIB:
         raise ImproperlyConfigured("On S3, PART_SIZE is 5 MiB or more and MULTIPART_THRESHOLD 5 GiB or less.")
@@ -406,7 +520,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.authentication.SessionBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     # Plain bcrypt ends at 72 bytes; the SHA-256 form takes passwords of any length.
@@ -423,12 +537,15 @@ EXPOSE_VERIFICATION_LINK = _switch("EXPOSE_VERIFICATION_LINK", DEBUG)
 if EXPOSE_VERIFICATION_LINK and not SITE_IS_LOCAL:
     raise ImproperlyConfigured("EXPOSE_VERIFICATION_LINK=1 lets anybody own any address: allowed on loopback only.")
 VERIFICATION_LINK_LIFETIME = timedelta(hours=24)
+INVITATION_LINK_LIFETIME = timedelta(days=7)
 RESET_LINK_LIFETIME = timedelta(minutes=15)
-ACCESS_TOKEN_LIFETIME = timedelta(minutes=5)
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
 REFRESH_TOKEN_LIFETIME = timedelta(days=7)
 # However often it is rotated, a refresh family ends this long after its log-in.
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)
 MAX_AVATAR_BYTES = 5 * MIB
+# So long a super can bring back an account its owner closed; then what is personal is erased.
+ACCOUNT_CLOSURE_DAYS = _count("ACCOUNT_CLOSURE_DAYS", 30, least=1)
 MAX_AVATAR_PIXELS = 40_000_000
 
 # --- Mail -----------------------------------------------------------------------------------------
@@ -448,8 +565,16 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
 EMAIL_USE_TLS = _switch("EMAIL_USE_TLS", True)
 EMAIL_USE_SSL = _switch("EMAIL_USE_SSL", False)
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    raise ImproperlyConfigured("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other: STARTTLS, or TLS from the start.")
+if EMAIL_BACKEND_KIND == "smtp" and EMAIL_HOST_USER and not SITE_IS_LOCAL:
+    _demand_secret("EMAIL_HOST_PASSWORD", EMAIL_HOST_PASSWORD)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <portal@{_site.hostname}>")
+# The hour (UTC) after which the letter with what is new that day goes out.
+DIGEST_HOUR = _count("DIGEST_HOUR", 5)
+if DIGEST_HOUR > 23:
+    raise ImproperlyConfigured(f"DIGEST_HOUR must be an hour from 0 to 23; it is {DIGEST_HOUR}.")
 ANYMAIL = {
     "BREVO_API_KEY": env.str("BREVO_API_KEY", default=""),
     "SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default=""),
@@ -458,6 +583,8 @@ ANYMAIL = {
 for _kind, _name in (("brevo", "BREVO_API_KEY"), ("sendgrid", "SENDGRID_API_KEY")):
     if _kind == EMAIL_BACKEND_KIND and not ANYMAIL[_name]:
         raise ImproperlyConfigured(f"EMAIL_BACKEND_KIND={_kind} needs {_name}.")
+    if _kind == EMAIL_BACKEND_KIND and not SITE_IS_LOCAL:
+        _demand_secret(_name, ANYMAIL[_name], least=16)
 
 # --- Limits ---------------------------------------------------------------------------------------
 
@@ -468,19 +595,51 @@ RATE_LIMITS = {
         "initiate": "10/m",
         "download_url": "60/m",
         "login": "10/m",
+        # Per address alone, for every log-in costs a hash and a row of the record.
+        "login_address": "100/m",
+        "refresh": "60/m",
+        "second_factor": "10/m",
+        "passkey": "60/m",
         "forgot_password": "5/h",
+        # Per account, from wherever they are asked for: as long as their links are good, so that one always is.
+        "reset_letters": "3/15m",
+        # Per mailbox, of letters that anybody can have sent there: a sign-up's, a new address's.
+        "unasked_letters": "10/h",
+        "reset_password": "20/h",
         "signup": "10/h",
         "stkpush": "5/m",
         "share_password": "10/m",
+        # Per link, from wherever they are sent.
+        "share_password_link": "300/h",
+        # Bytes behind encrypted links; and links that somebody else was given, or that nobody was.
+        "redeem": "120/m",
+        "foreign_link": "10/m",
+        "csp_report": "30/m",
+        "data_export": "5/h",
+        "account_closure": "5/h",
+        "share": "60/h",
+        "preview": "30/m",
+        "avatar": "10/m",
+        # Recipients of letters that somebody makes the portal write to others.
+        "letters": "200/d",
     }.items()
 }
+# Beyond so many failed log-ins to one account, only places it knows go on (accounts.lockout).
+LOGIN_LOCKOUT_FAILURES = _count("LOGIN_LOCKOUT_FAILURES", 20, least=1)
+LOGIN_LOCKOUT_SECONDS = 60 * _count("LOGIN_LOCKOUT_MINUTES", 60, least=1)
 # One process counts in its own memory, many in Redis; both fit, whatever the library thinks of the first.
-SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+SILENCED_SYSTEM_CHECKS = [
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+    # It looks for Django's class by its name; config.checks knows that ours is one.
+    "security.W003",
+]
 
 # --- API ------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.ApiTokenAuthentication",
         "accounts.authentication.AccessTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
@@ -511,6 +670,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.schema.add_error_answers",
+        "accounts.scopes.describe",
     ],
 }
 SIMPLE_JWT = {
@@ -521,18 +681,132 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "user_id",
 }
 
-# --- Logs -----------------------------------------------------------------------------------------
+# --- Payments -------------------------------------------------------------------------------------
 
+# off: no payments; simulator: our own Daraja, on this machine; sandbox and live: Safaricom's.
+MPESA_ENV = _one_of("MPESA_ENV", "simulator" if SITE_IS_LOCAL else "off", ["off", "simulator", "sandbox", "live"])
+_simulated = MPESA_ENV == "simulator"
+if _simulated and not SITE_IS_LOCAL:
+    raise ImproperlyConfigured("MPESA_ENV=simulator gives space away for nothing: allowed on loopback only.")
+MPESA_CONSUMER_KEY = env.str("MPESA_CONSUMER_KEY", default="simulator" if _simulated else "")
+MPESA_CONSUMER_SECRET = env.str("MPESA_CONSUMER_SECRET", default="simulator" if _simulated else "")
+MPESA_SHORTCODE = env.str("MPESA_SHORTCODE", default="174379" if _simulated else "")
+MPESA_PASSKEY = env.str("MPESA_PASSKEY", default="simulator" if _simulated else "")
+MPESA_TRANSACTION_TYPE = _one_of(
+    "MPESA_TRANSACTION_TYPE", "CustomerPayBillOnline", ["CustomerPayBillOnline", "CustomerBuyGoodsOnline"]
+)
+# For CustomerBuyGoodsOnline: the till; MPESA_SHORTCODE is then the store number.
+MPESA_TILL_NUMBER = env.str("MPESA_TILL_NUMBER", default="")
+# What the address M-Pesa calls back is known by; whoever has it can say that somebody paid.
+MPESA_CALLBACK_SECRET = env.str(
+    "MPESA_CALLBACK_SECRET",
+    default=hmac.digest(SECRET_KEY.encode(), b"payment callbacks", "sha256").hex() if SITE_IS_LOCAL else "",
+)
+MPESA_CALLBACK_URL = env.str("MPESA_CALLBACK_URL", default=SITE_URL).rstrip("/")
+# Addresses and networks callbacks may come from, after trusted proxies; empty: any, the secret decides.
+MPESA_CALLBACK_ADDRESSES = env.list("MPESA_CALLBACK_ADDRESSES", default=[])
+MPESA_TIMEOUT_SECONDS = _count("MPESA_TIMEOUT_SECONDS", 25, least=1)
+MPESA_CONNECT_TIMEOUT_SECONDS = _count("MPESA_CONNECT_TIMEOUT_SECONDS", 5, least=1)
+# Of the simulator; empty: `make run` starts one on a port that is free.
+MPESA_BASE_URL = env.str("MPESA_BASE_URL", default="").rstrip("/")
+if MPESA_BASE_URL and not (
+    _simulated and urlsplit(MPESA_BASE_URL).scheme == "http" and _is_loopback(urlsplit(MPESA_BASE_URL).hostname or "")
+):
+    raise ImproperlyConfigured("MPESA_BASE_URL is that of a simulator on loopback, with MPESA_ENV=simulator.")
+for _network in MPESA_CALLBACK_ADDRESSES:
+    try:
+        ipaddress.ip_network(_network)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"MPESA_CALLBACK_ADDRESSES must hold addresses like 196.201.214.200 or networks; {_network!r} is none."
+        ) from None
+# Also while payments are off: callbacks of those that were under way are believed by it.
+if MPESA_CALLBACK_SECRET:
+    _least = 1 if SITE_IS_LOCAL else 32
+    if not re.fullmatch(rf"[A-Za-z0-9_-]{{{_least},100}}", MPESA_CALLBACK_SECRET):
+        raise ImproperlyConfigured(f"MPESA_CALLBACK_SECRET must be {_least} to 100 letters, digits, - and _.")
+    if not SITE_IS_LOCAL:
+        _demand_secret("MPESA_CALLBACK_SECRET", MPESA_CALLBACK_SECRET)
+if MPESA_ENV != "off":
+    for _name in ("CONSUMER_KEY", "CONSUMER_SECRET", "SHORTCODE", "PASSKEY", "CALLBACK_SECRET"):
+        if not globals()[f"MPESA_{_name}"]:
+            raise ImproperlyConfigured(f"MPESA_ENV={MPESA_ENV} needs MPESA_{_name}.")
+    if not re.fullmatch(r"[0-9]{5,7}", MPESA_SHORTCODE):
+        raise ImproperlyConfigured(f"MPESA_SHORTCODE must be five to seven digits; it is {MPESA_SHORTCODE!r}.")
+    if MPESA_TRANSACTION_TYPE == "CustomerBuyGoodsOnline" and not re.fullmatch(r"[0-9]{5,8}", MPESA_TILL_NUMBER):
+        raise ImproperlyConfigured("MPESA_TRANSACTION_TYPE=CustomerBuyGoodsOnline needs MPESA_TILL_NUMBER, digits.")
+    if not _simulated and not SITE_IS_LOCAL:
+        for _name in ("CONSUMER_KEY", "CONSUMER_SECRET", "PASSKEY"):
+            _demand_secret(f"MPESA_{_name}", globals()[f"MPESA_{_name}"])
+    if MPESA_ENV == "live" and MPESA_PASSKEY in PUBLISHED:
+        raise ImproperlyConfigured("MPESA_PASSKEY is the one that everybody has for the sandbox.")
+    _callback = urlsplit(MPESA_CALLBACK_URL)
+    if not _callback.hostname or _callback.scheme != ("http" if _simulated and not SITE_IS_SECURE else "https"):
+        raise ImproperlyConfigured(f"MPESA_CALLBACK_URL must begin with https://; it is {MPESA_CALLBACK_URL!r}.")
+    if re.search(r"m-?pesa|safaricom", f"{MPESA_CALLBACK_URL}{MPESA_CALLBACK_SECRET}", re.IGNORECASE):
+        # Without showing the secret, which may be the one to blame.
+        raise ImproperlyConfigured(
+            "Daraja refuses addresses that name it: take those words out of MPESA_CALLBACK_URL or _SECRET."
+        )
+# Callbacks may come by another name than people do, through a tunnel for instance; those of payments that were
+# under way when they were switched off too.
+if MPESA_CALLBACK_SECRET and (_callback_host := urlsplit(MPESA_CALLBACK_URL).hostname) not in (None, *ALLOWED_HOSTS):
+    ALLOWED_HOSTS += [_callback_host]
+if MPESA_ENV in ("sandbox", "live"):
+    if _is_loopback(urlsplit(MPESA_CALLBACK_URL).hostname):
+        raise ImproperlyConfigured("MPESA_CALLBACK_URL must be an address that Safaricom can reach.")
+    MPESA_BASE_URL = {"sandbox": "https://sandbox.safaricom.co.ke", "live": "https://api.safaricom.co.ke"}[MPESA_ENV]
+CELERY_BEAT_SCHEDULE |= {
+    "process waiting callbacks": {
+        "task": "payments.tasks.process_waiting_callbacks",
+        "schedule": timedelta(seconds=10),
+    },
+    "settle payments": {"task": "payments.tasks.settle_payments", "schedule": timedelta(seconds=10)},
+    "remind of ending space": {"task": "payments.tasks.remind_of_ending_space", "schedule": timedelta(hours=1)},
+    "forget old callbacks": {"task": "payments.tasks.forget_old_callbacks", "schedule": timedelta(days=1)},
+}
+
+# --- Logs, metrics, faults -------------------------------------------------------------------------
+
+LOG_LEVEL = _one_of("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+# For people, or one JSON object a line for whatever collects them.
+LOG_FORMAT = _one_of("LOG_FORMAT", "line" if SITE_IS_LOCAL else "json", ["line", "json"])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request": {"()": "config.logs.RequestFilter"}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request"], "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "formatters": {"line": {"()": "config.logs.LineFormatter"}, "json": {"()": "config.logs.JSONFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request"], "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Without Django's own handlers: every line is written once, by ours.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": ["stderr"], "propagate": False},
         "celery": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
         "kombu": {"level": "ERROR"},
     },
 }
+# What may read /metrics from another machine; empty: this machine alone.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if METRICS_TOKEN:
+    _demand_secret("METRICS_TOKEN", METRICS_TOKEN, least=32, least_different=10)
+# Faults are told to a Sentry; empty: nobody is told.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+SENTRY_ENVIRONMENT = env.str("SENTRY_ENVIRONMENT", default="local" if SITE_IS_LOCAL else "production")
+try:
+    SENTRY_TRACES_SAMPLE_RATE = env.float("SENTRY_TRACES_SAMPLE_RATE", default=0.0)
+except ValueError:
+    SENTRY_TRACES_SAMPLE_RATE = -1.0
+if not 0 <= SENTRY_TRACES_SAMPLE_RATE <= 1:
+    raise ImproperlyConfigured("SENTRY_TRACES_SAMPLE_RATE must be a number from 0 to 1.")
+if SENTRY_DSN:
+    # Without showing it: it holds a key.
+    try:
+        _dsn = urlsplit(SENTRY_DSN)
+        _dsn_is_right = bool(_dsn.username and _dsn.hostname and re.fullmatch(r"(/.*)?/[0-9]+", _dsn.path))
+        _dsn_is_right &= _dsn.scheme == "https" or (_dsn.scheme == "http" and _is_loopback(_dsn.hostname or ""))
+    except ValueError:
+        _dsn_is_right = False
+    if not _dsn_is_right:
+        raise ImproperlyConfigured("SENTRY_DSN must be like https://key@sentry.example.org/1; beyond loopback https.")

@@ -34,6 +34,7 @@ def checks():
         ("ruff format", [BIN / "ruff", "format", "--check", "."]),
         ("templates", [BIN / "djlint", "templates", "--lint", "--quiet"]),
         ("Django", [sys.executable, "manage.py", "check", "--fail-level", "WARNING"]),
+        ("Django, deployed", [sys.executable, "scripts/check_deploy.py"]),
         ("migrations", [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]),
     ]
 

@@ -44,6 +44,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  Its mail:    {settings.EMAIL_FILE_PATH}")
         if not embedded.wanted():
             self.stdout.write("  Its background jobs, beside it:  .venv/bin/celery -A config worker --beat")
+        if self._simulate_payments():
+            self.stdout.write("  Payments:    simulated; no money moves (docs/payments.md)")
         self.stdout.write("  Stop it with Ctrl-C.\n")
         self.stdout.flush()
         # A forked worker must not share its parent's connections.
@@ -53,6 +55,14 @@ class Command(BaseCommand):
             arguments = ["-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
             os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - fixed words
         WebServer().run()
+
+    def _simulate_payments(self):
+        """Start a simulated Daraja beside the portal, where one is wanted and none is named. True when it did."""
+        if settings.MPESA_ENV != "simulator" or settings.MPESA_BASE_URL:
+            return False
+        connections.close_all()
+        call_command("daraja_simulator", beside=True)
+        return True
 
     def _assert_free(self):
         """Say so now, in one sentence, when another program has the port."""

@@ -1,0 +1,186 @@
+"""What `manage.py check --deploy` says of settings that start and are still not wise.
+
+What must never run stops the start in config.settings; here is what an operator should know of.
+"""
+
+import base64
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.module_loading import import_string
+
+from .own_secrets import own_secrets
+
+MIB = 1024 * 1024
+
+
+@checks.register(checks.Tags.security)
+def forms_are_protected(app_configs, **options):
+    """E001 where no middleware is Django's check of forms or a kind of it; Django's own check knows the name alone."""
+    for path in settings.MIDDLEWARE:
+        found = import_string(path)
+        if isinstance(found, type) and issubclass(found, CsrfViewMiddleware):
+            return []
+    return [checks.Error("MIDDLEWARE holds no CsrfViewMiddleware, nor a kind of it.", id="config.E001")]
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def keys_are_independent(app_configs, **options):
+    """E002 for link keys that whoever has SECRET_KEY can work out, E003 for one secret in several places."""
+    if settings.SITE_IS_LOCAL:
+        return []
+    found = []
+    if any(key in derived_keys(settings.SECRET_KEY) for key in settings.LINK_KEYS):
+        found.append(
+            checks.Error(
+                "LINK_KEYS can be worked out from SECRET_KEY: who learns one has both.",
+                hint="Make them by Fernet.generate_key().",
+                id="config.E002",
+            )
+        )
+    owners = {}
+    for name, value in own_secrets():
+        owners.setdefault(value, []).append(name)
+    return found + [
+        checks.Error(f"{_told(names)}: give each its own.", id="config.E003")
+        for names in owners.values()
+        if len(names) > 1
+    ]
+
+
+def _told(names):
+    different = list(dict.fromkeys(names))
+    if len(different) == 1:
+        return f"{different[0]} has the same secret twice"
+    return f"{' and '.join(different)} have the same secret"
+
+
+def derived_keys(secret):
+    """The Fernet keys that recipes make of a SECRET_KEY, and the key itself."""
+    raw = secret.encode()
+    digests = [hashlib.sha256(raw).digest(), raw[:32].ljust(32, b"\0"), hmac.digest(raw, b"", "sha256")]
+    digests.append(hashlib.md5(raw, usedforsecurity=False).hexdigest().encode())
+    return {secret, *(base64.urlsafe_b64encode(digest).decode() for digest in digests)}
+
+
+def _warn(number, text, hint):
+    return checks.Warning(text, hint=hint, id=f"config.W{number:03}")
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def parts_fit_the_place(app_configs, **options):
+    """W001… for parts of a trial on a portal that other machines reach."""
+    if settings.SITE_IS_LOCAL:
+        return []
+    rules = [
+        (
+            not settings.REDIS_URL,
+            1,
+            "Without REDIS_URL the queue and the counters of rate limits live in one web process.",
+            "Set REDIS_URL; WEB_WORKERS above 1 needs it.",
+        ),
+        (
+            not settings.REDIS_URL and settings.WEB_WORKERS > 1,
+            2,
+            "Each of several web processes counts rate limits and failed log-ins for itself.",
+            "Set REDIS_URL, or WEB_WORKERS=1.",
+        ),
+        (
+            settings.SITE_IS_SECURE and not settings.TRUSTED_PROXY_COUNT,
+            3,
+            "SITE_URL is https and no proxy is trusted: every request seems to come in plain http, from the proxy.",
+            "Set TRUSTED_PROXY_COUNT to the number of proxies of yours in front.",
+        ),
+        (
+            settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") and settings.WEB_WORKERS > 1,
+            4,
+            "SQLite lets one write at a time: several web processes wait for each other.",
+            "Set DATABASE_URL to a PostgreSQL.",
+        ),
+        (
+            settings.EMAIL_BACKEND_KIND in ("file", "console"),
+            5,
+            f"EMAIL_BACKEND_KIND={settings.EMAIL_BACKEND_KIND} mails nothing: nobody can confirm an address.",
+            "Set smtp, brevo or sendgrid.",
+        ),
+        (
+            settings.EMAIL_BACKEND_KIND == "smtp"
+            and settings.EMAIL_HOST_USER
+            and not (settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL),
+            6,
+            "The password of the mail server travels in the clear.",
+            "Set EMAIL_USE_TLS=1 or EMAIL_USE_SSL=1.",
+        ),
+        (
+            not settings.RATELIMIT_ENABLE,
+            7,
+            "RATELIMIT_ENABLE=0: passwords can be guessed at any speed.",
+            "Set RATELIMIT_ENABLE=1.",
+        ),
+        (
+            settings.CSP_REPORT_ONLY,
+            8,
+            "CSP_REPORT_ONLY=1: browsers report breaches of the policy and let them happen.",
+            "Set CSP_REPORT_ONLY=0 once the reports have stopped.",
+        ),
+        (
+            settings.STORAGE == "s3"
+            and any(
+                urlsplit(url).scheme == "http"
+                for url in (settings.S3_PUBLIC_ENDPOINT_URL or settings.S3_ENDPOINT_URL,)
+                if url
+            ),
+            9,
+            "Browsers send files to the bucket in the clear, or refuse to from an https page.",
+            "Set S3_PUBLIC_ENDPOINT_URL, or S3_ENDPOINT_URL, to an https address.",
+        ),
+        (
+            settings.LOGIN_LOCKOUT_FAILURES > 100,
+            10,
+            "LOGIN_LOCKOUT_FAILURES leaves more than a hundred guesses at a password in a window.",
+            "Set it to 20 or so.",
+        ),
+    ]
+    return [_warn(number, text, hint) for applies, number, text, hint in rules if applies]
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def sizes_make_sense(app_configs, **options):
+    """W011… for sizes that work against each other."""
+    rules = [
+        (
+            settings.DATA_UPLOAD_MAX_MEMORY_SIZE > 32 * MIB,
+            11,
+            "MAX_BODY_BYTES lets each request fill that much memory.",
+            "1 MiB is enough for every call.",
+        ),
+        (
+            settings.MAX_FORM_UPLOAD_BYTES > settings.MAX_UPLOAD_BYTES,
+            12,
+            "MAX_FORM_UPLOAD_BYTES is larger than MAX_UPLOAD_BYTES: such a form is taken whole and then refused.",
+            "Make it the smaller of the two.",
+        ),
+        (
+            settings.PART_SIZE_BYTES > settings.MULTIPART_THRESHOLD_BYTES,
+            13,
+            "PART_SIZE is larger than MULTIPART_THRESHOLD: uploads in parts have one part.",
+            "Make it the smaller of the two.",
+        ),
+        (
+            settings.MAX_UPLOAD_BYTES < settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+            14,
+            "MAX_UPLOAD_BYTES is smaller than MAX_BODY_BYTES.",
+            "Sizes are bytes: 5 GiB is 5368709120.",
+        ),
+        (
+            settings.LINK_EXPIRY_SECONDS > 24 * 3600 or settings.PRESIGNED_URL_EXPIRY_SECONDS > 24 * 3600,
+            15,
+            "Download links are good for more than a day: whoever finds one in a history has time.",
+            "900 seconds is enough for a click; a download that began goes on.",
+        ),
+    ]
+    return [_warn(number, text, hint) for applies, number, text, hint in rules if applies]

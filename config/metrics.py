@@ -1,0 +1,291 @@
+"""What the portal counts, in Prometheus' format at /metrics; docs/monitoring.md names every metric.
+
+Two kinds. What a web process sees (requests, the store's answers) it counts itself; with several of them each
+writes into files under DATA_DIR/metrics, which are added up when asked (`share`). What lies in the database,
+the queue or elsewhere is read when asked, by functions the apps give here (`reader`), at most once in
+CACHE_SECONDS; it is the same whichever process or machine is asked, whatever the workers did.
+
+No label holds an id, an address or a path.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError, connection, transaction
+from django.http import Http404, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from redis import Redis
+from redis.exceptions import RedisError
+
+from . import embedded, errors
+from .celery import app
+
+logger = logging.getLogger(__name__)
+
+CACHE_SECONDS = 10
+READER_TIMEOUT_MS = 3000
+REGISTRY = CollectorRegistry()
+FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+REQUESTS = Counter("portal_requests", "Requests answered.", ["method", "route", "status"], registry=REGISTRY)
+SECONDS = Histogram(
+    "portal_request_seconds",
+    "From a request's first line to its answer's last byte.",
+    ["route"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+    registry=REGISTRY,
+)
+BYTES = Counter("portal_response_bytes", "Bytes of answers' bodies, as announced.", ["route"], registry=REGISTRY)
+IN_FLIGHT = Gauge(
+    "portal_requests_in_flight", "Requests being answered.", ["method"], registry=REGISTRY, multiprocess_mode="livesum"
+)
+THROTTLED = Counter("portal_throttled", "Answers 429, by route.", ["route"], registry=REGISTRY)
+STORE_SECONDS = Histogram(
+    "portal_store_seconds",
+    "Calls to the object store by operation.",
+    ["operation"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+    registry=REGISTRY,
+)
+STORE_ERRORS = Counter(
+    "portal_store_errors", "Calls the object store failed, by operation.", ["operation"], registry=REGISTRY
+)
+OWN = (REQUESTS, SECONDS, BYTES, IN_FLIGHT, THROTTLED, STORE_SECONDS, STORE_ERRORS)
+
+
+# --- Counting ----------------------------------------------------------------------------------------
+
+
+def method_of(request):
+    """The method, or "other" for one a client made up."""
+    return request.method if request.method in METHODS else "other"
+
+
+def count_request(method, route, status, seconds, size):
+    """Count one answered request; `size` in bytes, or None when unknown."""
+    REQUESTS.labels(method, route, f"{status // 100}xx").inc()
+    SECONDS.labels(route).observe(seconds)
+    if size:
+        BYTES.labels(route).inc(size)
+    if status == 429:
+        THROTTLED.labels(route).inc()
+
+
+# --- Several processes -------------------------------------------------------------------------------
+
+
+def shared_folder():
+    """Where the processes of this web server on this machine write their counts."""
+    return Path(settings.DATA_DIR, "metrics", socket.gethostname())
+
+
+def start_shared():
+    """In the master, before the first worker: an empty folder."""
+    shutil.rmtree(shared_folder(), ignore_errors=True)
+    shared_folder().mkdir(mode=0o750, parents=True)
+
+
+def share():
+    """In a worker, before its first request: count into files that the other workers read, too."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared_folder())
+    values.ValueClass = values.MultiProcessValue()
+    for metric in OWN:
+        # What the master counted before the fork counts in no file.
+        metric.clear()
+
+
+def leave(pid):
+    """In the master, when a worker is gone: its counts stay, what it had under way does not."""
+    if shared_folder().is_dir():
+        multiprocess.mark_process_dead(pid, str(shared_folder()))
+
+
+def _counted():
+    """A registry with what all processes counted."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder:
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, folder)
+    return registry
+
+
+# --- Read when asked ---------------------------------------------------------------------------------
+
+_readers = []
+
+
+def reader(function):
+    """Let `function()` be asked for metric families at a scrape: a few bounded queries, no rows by the thousand."""
+    _readers.append(function)
+    return function
+
+
+def gauge(name, text, samples, labels=()):
+    """A metric family: `samples` is one number, or {label values as a tuple: number}."""
+    return _filled(GaugeMetricFamily(name, text, labels=labels), samples)
+
+
+def counter(name, text, samples, labels=()):
+    """The same for what only grows; Prometheus adds `_total` to the name."""
+    return _filled(CounterMetricFamily(name, text, labels=labels), samples)
+
+
+def _filled(family, samples):
+    if not isinstance(samples, dict):
+        samples = {(): samples}
+    for values_of_labels, value in samples.items():
+        if value is not None:
+            family.add_metric(values_of_labels, float(value))
+    return family
+
+
+def remember(name, value):
+    """Keep a number that a job knows and a scrape cannot count, such as when the last backup was made.
+
+    It lies in the cache, which may forget it; a cache that is away costs the job nothing.
+    """
+    try:
+        cache.set(f"metrics:{name}", value, timeout=None)
+    except (OSError, RedisError):
+        logger.warning("%s was not kept for the metrics", name)
+
+
+def recall(name):
+    """The number kept under that name, or None."""
+    return cache.get(f"metrics:{name}")
+
+
+class Readings:
+    """What the readers say, kept for CACHE_SECONDS.
+
+    One scrape at a time asks them; others meanwhile get what is known, so that scrapes never pile up
+    behind a database that hangs. A reader that fails leaves its metrics out and is named.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._families, self._until = [], 0.0
+
+    def collect(self):
+        """The families; prometheus_client's protocol."""
+        if time.monotonic() >= self._until and self._lock.acquire(blocking=not self._families):
+            try:
+                if time.monotonic() >= self._until:
+                    self._families = _ask_readers()
+                    self._until = time.monotonic() + CACHE_SECONDS
+            finally:
+                self._lock.release()
+        return self._families
+
+    def describe(self):
+        """Nothing: to know the names is not worth asking the database at the start."""
+        return []
+
+    def forget(self):
+        """Ask anew the next time."""
+        self._families, self._until = [], 0.0
+
+
+def _ask_readers():
+    families, failed = [], {}
+    for read in _readers:
+        name = f"{read.__module__.split('.')[0]}.{read.__name__}"
+        failed[(name,)] = 0
+        try:
+            with _bounded():
+                families += read()
+        except (DatabaseError, OSError, RedisError, errors.Refused) as error:
+            failed[(name,)] = 1
+            logger.warning("%s cannot be read: %s", name, type(error).__name__)
+    families.append(gauge("portal_reader_failed", "1 where metrics could not be read.", failed, ["reader"]))
+    return families
+
+
+@contextlib.contextmanager
+def _bounded():
+    """No query of a scrape runs for longer than READER_TIMEOUT_MS on PostgreSQL."""
+    if connection.vendor != "postgresql":
+        # A transaction would take SQLite's one lock to write.
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = %s", [READER_TIMEOUT_MS])
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+
+
+READINGS = Readings()
+_read = CollectorRegistry()
+_read.register(READINGS)
+
+
+@reader
+def queue():
+    """How much waits in the queue, and on the disk."""
+    disk = shutil.disk_usage(settings.DATA_DIR)
+    return [
+        gauge("portal_queue_tasks", "Tasks waiting in the queue.", {("celery",): queue_length()}, ["queue"]),
+        gauge("portal_disk_free_bytes", "Free bytes of the disk that holds DATA_DIR.", disk.free),
+        gauge("portal_disk_bytes", "Bytes of the disk that holds DATA_DIR.", disk.total),
+    ]
+
+
+def queue_length():
+    """Tasks nobody has taken yet."""
+    if embedded.wanted():
+        with app.connection_for_read() as broker:
+            return sum(each.qsize() for each in broker.default_channel.queues.values())
+    with Redis.from_url(settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1) as broker:
+        return broker.llen(app.conf.task_default_queue)
+
+
+# --- The page ----------------------------------------------------------------------------------------
+
+
+def may_read(request):
+    """Whoever knows METRICS_TOKEN, or sits on this very machine: asked by no proxy, under a name of loopback."""
+    kind, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if settings.METRICS_TOKEN and kind.lower() == "bearer":
+        return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+    host = request.META.get("HTTP_HOST", "").rsplit(":", 1)[0].strip("[]")
+    return (
+        _is_loopback(request.META.get("REMOTE_ADDR", ""))
+        and (host == "localhost" or _is_loopback(host))
+        and not any(name in request.META for name in FORWARDED)
+    )
+
+
+def _is_loopback(address):
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+@never_cache
+@require_safe
+def metrics(request):
+    """Everything, as text; 404 for everybody else. Raises Http404."""
+    if not may_read(request):
+        raise Http404
+    text = generate_latest(_counted()) + generate_latest(_read)
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
