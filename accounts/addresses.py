@@ -1,5 +1,7 @@
 """E-mail addresses and names, as the portal keeps them."""
 
+import re
+
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
@@ -7,6 +9,7 @@ from django.utils.translation import gettext as _
 from config.errors import Invalid
 
 MAX_EMAIL_LENGTH = 254
+_HOST_AND_PATH = re.compile(r"\w\.[a-z]{2,}/", re.IGNORECASE)
 
 
 def clean_email(text, *, field="email"):
@@ -23,12 +26,17 @@ def clean_email(text, *, field="email"):
     return email
 
 
+def holds_web_address(text):
+    """True for a text that a mail program would make a link of."""
+    return "://" in text or "www." in text.lower() or _HOST_AND_PATH.search(text) is not None
+
+
 def clean_name(text, *, field="name"):
     """A person's name on one line. Raises Invalid (400) for control characters, and for an address of the web:
     names appear in mail to others, and must not carry anybody's message there."""
     name = " ".join(text.split())
     if not name or not name.isprintable():
         raise Invalid(field, _("A name is one line of visible characters."))
-    if "://" in name or "www." in name.lower():
+    if holds_web_address(name):
         raise Invalid(field, _("A name holds no web address."))
     return name

@@ -31,14 +31,22 @@ def set_avatar(*, user, image):
     raw = image.read(settings.MAX_AVATAR_BYTES + 1)
     if len(raw) > settings.MAX_AVATAR_BYTES:
         raise AvatarRefused(413, "avatar_too_large", _("A picture has at most 5 MiB."))
-    encoded = ContentFile(_square(raw), name=f"{user.pk}-{uuid.uuid4().hex}.png")
-    with transaction.atomic():
-        user = User.objects.select_for_update().get(pk=user.pk)
-        old = user.avatar.name
-        user.avatar = encoded
-        user.save(update_fields=["avatar", "updated_at"])
-        if old:
-            transaction.on_commit(lambda: user.avatar.storage.delete(old), robust=True)
+    return _replace(user, ContentFile(_square(raw), name=f"{user.pk}-{uuid.uuid4().hex}.png"))
+
+
+def remove_avatar(*, user):
+    """Leave the user without a picture, as somebody who never set one. Returns the User."""
+    return _replace(user, "")
+
+
+@transaction.atomic
+def _replace(user, picture):
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    old = user.avatar.name
+    user.avatar = picture
+    user.save(update_fields=["avatar", "updated_at"])
+    if old:
+        transaction.on_commit(lambda: user.avatar.storage.delete(old), robust=True)
     return user
 
 
@@ -50,6 +58,8 @@ def _square(raw):
             picture = Image.open(io.BytesIO(raw), formats=FORMATS)
             if picture.width * picture.height > settings.MAX_AVATAR_PIXELS:
                 raise AvatarRefused(400, "avatar_too_many_pixels", _("The picture has too many pixels."))
+            # A JPEG is decoded at a fraction of its size where that is enough.
+            picture.draft("RGB", (2 * SIDE_PIXELS, 2 * SIDE_PIXELS))
             picture.load()
             picture = ImageOps.exif_transpose(picture)
             picture = ImageOps.fit(picture.convert("RGBA"), (SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)

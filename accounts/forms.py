@@ -1,9 +1,13 @@
 """Forms of the pages about people."""
 
+from datetime import UTC, datetime, time, timedelta
+
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .models import User
+from . import notices
+from .models import NotificationPreference, Scope, User
 from .passwords import MAX_PASSWORD_LENGTH
 
 
@@ -46,6 +50,12 @@ class ResetPasswordForm(forms.Form):
     new_password = _password(_("New password"), "new-password")
 
 
+class InvitationForm(forms.Form):
+    token = forms.CharField(max_length=2000, widget=forms.HiddenInput)
+    new_password = _password(_("Password"), "new-password")
+    new_password.help_text = _("At least 10 characters. A few unrelated words are easy to keep and hard to guess.")
+
+
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = User
@@ -63,9 +73,187 @@ class PasswordForm(forms.Form):
     new_password = _password(_("New password"), "new-password")
 
 
+def _code():
+    return forms.CharField(
+        label=_("Code"),
+        max_length=20,
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "inputmode": "numeric",
+                "spellcheck": "false",
+                "class": "code-input",
+            }
+        ),
+    )
+
+
+def _passkey():
+    """What the browser's dialog answered; passkeys.js fills it in."""
+    return forms.CharField(max_length=20_000, required=False, widget=forms.HiddenInput)
+
+
+class CodeForm(forms.Form):
+    code = _code()
+    code.help_text = _("The six digits that your app shows now.")
+
+
+class RecoveryCodeForm(forms.Form):
+    recovery_code = forms.CharField(
+        label=_("Recovery code"),
+        max_length=60,
+        help_text=_("One of those you kept when you set this up. Each is good once."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+
+
+class SecondStepForm(forms.Form):
+    """Exactly one way to prove it; `cleaned_data` is what sign_in.finish_browser takes."""
+
+    code = _code()
+    recovery_code = forms.CharField(max_length=60)
+    passkey = _passkey()
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.required = False
+
+    def clean(self):
+        """Raises ValidationError for none, or for more than one."""
+        facts = super().clean()
+        if not self.errors and sum(bool(text) for text in facts.values()) != 1:
+            raise forms.ValidationError(_("Type the code."))
+        return facts
+
+
+class PasskeyForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=60,
+        required=False,
+        help_text=_("So that you know it again, such as “my phone”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    passkey = _passkey()
+
+    def clean_passkey(self):
+        """Raises ValidationError when the browser's dialog brought nothing."""
+        if not self.cleaned_data["passkey"]:
+            raise forms.ValidationError(_("Your browser did not bring a passkey. Try again."))
+        return self.cleaned_data["passkey"]
+
+
+class ConfirmForm(forms.Form):
+    """Exactly one way to prove it; `cleaned_data` is what sign_in.confirm takes."""
+
+    password = _password(_("Your password"), "current-password")
+    code = _code()
+    code.label = _("Or a code of your app")
+    passkey = _passkey()
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.required = False
+
+    def clean(self):
+        """Raises ValidationError for none, or for more than one."""
+        facts = super().clean()
+        if not self.errors and sum(bool(text) for text in facts.values()) != 1:
+            raise forms.ValidationError(_("Give your password, or a code."))
+        return facts
+
+
 class AvatarForm(forms.Form):
     avatar = forms.FileField(
         label=_("Choose a picture"),
         help_text=_("PNG, JPEG or WebP, at most 5 MiB."),
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
     )
+
+
+class ApiTokenForm(forms.Form):
+    """A token to be; `cleaned_data` is what accounts.api_tokens.create takes."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        help_text=_("What will use it, such as “nightly report”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"),
+        help_text=_("Choose as little as will do. It can never do more than you may yourself."),
+        choices=Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    lifetime = forms.ChoiceField(
+        label=_("How long it is good for"),
+        choices=[("30", _("30 days")), ("90", _("90 days")), ("365", _("365 days")), ("date", _("Until a date"))],
+        initial="90",
+        widget=forms.RadioSelect,
+    )
+    until = forms.DateField(
+        label=_("Last day"),
+        required=False,
+        help_text=_("Only for “Until a date”; within a year."),
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+
+    def __init__(self, *args, user, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not user.is_superuser:
+            self.fields["scopes"].choices = [choice for choice in Scope.choices if choice[0] != Scope.ADMIN]
+
+    def clean(self):
+        """`lifetime` and `until` as one `expires_at`; of a date its last moment in UTC."""
+        facts = super().clean()
+        lifetime, until = facts.pop("lifetime", None), facts.pop("until", None)
+        if lifetime == "date" and until is None:
+            self.add_error("until", _("Choose the last day."))
+        elif lifetime == "date":
+            facts["expires_at"] = datetime.combine(until, time.max, UTC)
+        elif lifetime is not None:
+            facts["expires_at"] = timezone.now() + timedelta(days=int(lifetime))
+        return facts
+
+
+class ExportForm(forms.Form):
+    password = _password(_("Your password"), "current-password")
+
+
+class CloseAccountForm(forms.Form):
+    email = forms.CharField(
+        label=_("Type your e-mail address"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+    password = _password(_("Your password"), "current-password")
+
+
+class MailForm(forms.Form):
+    """One choice for each kind of notice; what is not sent along stays."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, prefix="mail", **kwargs)
+        labels = dict(NotificationPreference.Mail.choices)
+        for kind in filter(lambda kind: kind.choices, notices.KINDS.values()):
+            self.fields[kind.name] = forms.ChoiceField(
+                label=kind.label,
+                required=False,
+                choices=[(mail, labels[mail]) for mail in kind.choices],
+                widget=forms.RadioSelect,
+            )
+
+    def wishes(self):
+        """{kind: mail} of what was sent along."""
+        return {name: mail for name, mail in self.cleaned_data.items() if mail}
+
+    def groups(self):
+        """[(heading, its fields)] in the order of the page."""
+        groups = [
+            (label, [self[name] for name in self.fields if notices.KINDS[name].group == group])
+            for group, label in notices.GROUPS.items()
+        ]
+        return [(label, fields) for label, fields in groups if fields]

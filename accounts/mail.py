@@ -18,7 +18,7 @@ from django.utils import timezone, translation
 
 from config.queue import send_after_commit
 
-from . import tokens
+from . import preferences, tokens
 from .models import OutgoingMail, User
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,21 @@ LINK_PAGES = {
     "verify_email": (tokens.VERIFY, "verify-email"),
     "reset_password": (tokens.RESET, "reset-password"),
     "change_email": (tokens.CHANGE_EMAIL, "change-email"),
+    "invitation": (tokens.INVITE, "invitation"),
 }
+# Letters that come unasked: nobody gets them who is switched off, and each says how to stop them.
+NOTICE_LETTERS = ("notice", "digest")
+
+
+_more_context = {}
+
+
+def context_for(letter, function):
+    """Let an app add to the context of the letters of a kind, when they are sent.
+
+    `function` gets what was stored and returns more, or None when the letter's reason is gone: then it is dropped.
+    """
+    _more_context[letter] = function
 
 
 def link_for(user, letter):
@@ -67,16 +81,26 @@ def send(mail_id):
     mail = OutgoingMail.objects.get(pk=mail_id)
     try:
         message = _message(mail)
+    except Exception:  # a fault of ours: the letter waits until it is mended, and whoever mends it has to see where
+        _put_off(mail)
+        logger.exception("Mail %s (%s) could not be written, try %d", mail.pk, mail.letter, mail.tries)
+        return False
+    try:
         if message is not None:
             message.send()
     except Exception as error:  # noqa: BLE001 - whatever a mail provider raises, the letter waits for its next try
-        wait = timedelta(seconds=min(3600 * 4, 15 * 2**mail.tries))
-        given_up = timezone.now() if mail.tries >= MAX_TRIES else None
-        OutgoingMail.objects.filter(pk=mail.pk).update(next_try_at=timezone.now() + wait, failed_at=given_up)
+        _put_off(mail)
         logger.warning("Mail %s (%s) did not go, try %d: %s", mail.pk, mail.letter, mail.tries, type(error).__name__)
         return False
     OutgoingMail.objects.filter(pk=mail.pk).update(sent_at=timezone.now())
     return True
+
+
+def _put_off(mail):
+    """Have the letter wait longer after each try, and give it up after the last."""
+    wait = timedelta(seconds=min(3600 * 4, 15 * 2**mail.tries))
+    given_up = timezone.now() if mail.tries >= MAX_TRIES else None
+    OutgoingMail.objects.filter(pk=mail.pk).update(next_try_at=timezone.now() + wait, failed_at=given_up)
 
 
 def send_waiting():
@@ -95,11 +119,23 @@ def _message(mail):
         context["user"] = user
         if mail.letter in LINK_PAGES:
             context["link"] = link_for(user, mail.letter)
-    with translation.override(mail.language):
+        if mail.letter in NOTICE_LETTERS:
+            if not user.is_active:
+                return None
+            context |= preferences.letter_context(user, mail.context)
+    if mail.letter in _more_context:
+        more = _more_context[mail.letter](mail.context)
+        if more is None:
+            return None
+        context |= more
+    # Whoever has chosen a language is written to in it, whoever's request it was.
+    chosen = context["user"].language if "user" in context else ""
+    with translation.override(chosen or mail.language):
         subject, text, html = (
             render_to_string(f"mail/{mail.letter}{ending}", context) for ending in (".subject.txt", ".txt", ".html")
         )
-    message = EmailMultiAlternatives(" ".join(subject.split()), text, to=[mail.to])
+    headers = preferences.letter_headers(context)
+    message = EmailMultiAlternatives(" ".join(subject.split()), text, to=[mail.to], headers=headers)
     message.attach_alternative(html, "text/html")
     return message
 

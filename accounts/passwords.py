@@ -8,11 +8,14 @@ from django.utils.translation import gettext as _
 
 from audit.log import record
 from audit.models import Action
-from config.errors import Refused
+from config import context
+from config.errors import Invalid, Refused
+from config.throttling import is_used_up
 
-from . import mail, tokens
+from . import api_tokens, lockout, mail, sessions, tokens
 from .addresses import clean_email
 from .models import User
+from .notifications import notify
 
 # Long enough for any passphrase; a megabyte would only keep the hasher busy.
 MAX_PASSWORD_LENGTH = 256
@@ -49,6 +52,17 @@ def check_new(password, *, user=None, field="password"):
         raise WeakPassword(field, list(error.messages)) from None
 
 
+def is_right(user, password):
+    """True for the user's own password."""
+    return user.check_password(password[: MAX_PASSWORD_LENGTH + 1])
+
+
+def prove(user, password, *, field="password"):
+    """Raises Invalid (400) under `field` for what is not the user's own password."""
+    if not is_right(user, password):
+        raise Invalid(field, _("This is not your password."))
+
+
 def authenticate(*, email, password):
     """The active user of these credentials.
 
@@ -78,31 +92,40 @@ def authenticate(*, email, password):
 def request_reset(*, email):
     """Mail a link for a new password to the owner of an active account; silent for any other address.
 
-    The same rows are written either way; a letter for nobody is dropped in the background.
+    The same rows are written either way; a letter for nobody is dropped in the background. Beyond RATE_RESET_LETTERS
+    the earlier ones have to do: whoever asks is told the same.
     """
     email = clean_email(email)
     user = User.objects.filter(email=email, is_active=True).first()
     record(Action.PASSWORD_RESET_REQUESTED, user=user, email=email)
-    mail.post("reset_password", to=email, user_id=None if user is None else str(user.pk))
+    if not is_used_up("reset_letters", email):
+        mail.post("reset_password", to=email, user_id=None if user is None else str(user.pk))
 
 
 @transaction.atomic
 def reset(*, token, new_password):
-    """Set the password by a mailed token; every session and refresh family of the user ends.
+    """Set the password by a mailed token; every session, refresh family and API token of the user ends, and so does
+    a lock on log-ins. Returns the User.
 
     Raises LinkBad (400), LinkExpired or LinkUsed (410), WeakPassword (400, which spends nothing).
     """
-    user = tokens.read_link_token(token, tokens.RESET, users=User.objects.select_for_update())
+    user = tokens.read_link_token(token, tokens.RESET, users=User.objects.select_for_update(no_key=True))
     _set(user, new_password, field="new_password")
+    api_tokens.revoke_all(user)
+    address = context.current().address
+    transaction.on_commit(lambda: lockout.lift(user.email, address=address), robust=True)
+    return user
 
 
 @transaction.atomic
 def change(*, user, current_password, new_password):
-    """Change one's own password; every other session and every refresh family ends. Returns the fresh User.
+    """Change one's own password; every other session and every refresh family ends, API tokens stay.
+
+    Returns the fresh User.
 
     Raises InvalidCredentials-like 400 under `current_password`, or WeakPassword.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not user.check_password(current_password[: MAX_PASSWORD_LENGTH + 1]):
         raise WeakPassword("current_password", [_("This is not your present password.")])
     _set(user, new_password, field="new_password")
@@ -113,6 +136,7 @@ def _set(user, new_password, *, field):
     check_new(new_password, user=user, field=field)
     user.set_password(new_password)
     user.save(update_fields=["password", "updated_at"])
-    tokens.close_all_families(user)
+    sessions.end_all(user)
     record(Action.PASSWORD_CHANGED, user=user)
+    notify(user, "security_changed", what="password_changed")
     mail.post("password_changed", to=user.email, user_id=str(user.pk))

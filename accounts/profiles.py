@@ -2,6 +2,9 @@
 
 from django.db import transaction
 
+from audit.log import record
+from audit.models import Action
+
 from . import registration
 from .addresses import clean_name
 from .models import User
@@ -10,12 +13,16 @@ from .models import User
 @transaction.atomic
 def change(*, user, name=None, bio=None, email=None):
     """Set name and bio at once; a new address waits until the link mailed to it is opened. Returns the User."""
-    user = User.objects.select_for_update(of=("self",)).with_company().get(pk=user.pk)
+    user = User.objects.select_for_update(of=("self",), no_key=True).with_company().get(pk=user.pk)
+    before = {"name": user.name, "bio": user.bio}
     if name is not None:
         user.name = clean_name(name)
     if bio is not None:
         user.bio = bio
     user.save(update_fields=["name", "bio", "updated_at"])
+    changed = [field for field, value in before.items() if getattr(user, field) != value]
+    if changed:
+        record(Action.PROFILE_CHANGED, user=user, target=user, changed=changed)
     if email is not None and email.strip().lower() != user.email:
         registration.request_email_change(user=user, email=email)
     return user

@@ -8,11 +8,13 @@ from django.utils.translation import gettext as _
 from audit.log import record
 from audit.models import Action
 from config.errors import Invalid
+from config.throttling import is_used_up
 
 from . import mail, passwords, tokens
 from .addresses import clean_email, clean_name
 from .models import Role, User
 from .models.roles import CLIENT
+from .notifications import notify
 
 
 def sign_up(*, email, password, name):
@@ -35,10 +37,11 @@ def sign_up(*, email, password, name):
 
 @transaction.atomic
 def _sign_up(*, email, hashed, name):
-    user = User.objects.select_for_update().filter(email=email).first()
-    if user is not None and (user.is_verified or user.is_active):
+    user = User.objects.select_for_update(no_key=True).filter(email=email).first()
+    if user is not None and (user.is_verified or user.is_active or user.is_invited):
         record(Action.SIGNUP, email=email, taken=True)
-        mail.post("account_exists", to=email, user_id=str(user.pk))
+        # An invitation is accepted by its own link, or a stranger's password would come by what was meant for them.
+        _post_unasked("invitation" if user.is_invited else "account_exists", to=email, user=user)
         # Made of a user who is not there: it looks like a link and opens nothing.
         return mail.link_for(User(email=email, password=hashed), "verify_email")
     if user is None:
@@ -47,8 +50,14 @@ def _sign_up(*, email, hashed, name):
     user.save()
     user.groups.set([Role.objects.get(name=CLIENT)])
     record(Action.SIGNUP, user=user)
-    mail.post("verify_email", to=email, user_id=str(user.pk))
+    _post_unasked("verify_email", to=email, user=user)
     return mail.link_for(user, "verify_email")
+
+
+def _post_unasked(template, *, to, user):
+    """Post a letter that anybody can make us write to this mailbox: so many and no more, whoever asks."""
+    if not is_used_up("unasked_letters", to):
+        mail.post(template, to=to, user_id=str(user.pk))
 
 
 @transaction.atomic
@@ -57,7 +66,7 @@ def verify_email(*, token):
 
     Raises LinkBad (400), LinkExpired or LinkUsed (410).
     """
-    user = tokens.read_link_token(token, tokens.VERIFY, users=User.objects.select_for_update())
+    user = tokens.read_link_token(token, tokens.VERIFY, users=User.objects.select_for_update(no_key=True))
     user.email_verified_at, user.is_active = timezone.now(), True
     user.save(update_fields=["email_verified_at", "is_active", "updated_at"])
     record(Action.EMAIL_VERIFIED, user=user)
@@ -77,10 +86,9 @@ def request_email_change(*, user, email):
     User.objects.filter(pk=user.pk).update(pending_email=email, updated_at=timezone.now())
     user.pending_email = email
     taken = User.objects.filter(email=email).exclude(pk=user.pk).first()
-    if taken is None:
-        mail.post("change_email", to=email, user_id=str(user.pk))
-    else:
-        mail.post("account_exists", to=email, user_id=str(taken.pk))
+    _post_unasked("change_email" if taken is None else "account_exists", to=email, user=taken or user)
+    # Whoever sits at a borrowed keyboard is not the last to read this: a new password makes the new link stale.
+    notify(user, "security_changed", what="email_change_asked")
 
 
 @transaction.atomic
@@ -89,7 +97,7 @@ def confirm_email_change(*, token):
 
     Raises LinkBad (400), LinkExpired or LinkUsed (410), also when the address was taken meanwhile.
     """
-    user = tokens.read_link_token(token, tokens.CHANGE_EMAIL, users=User.objects.select_for_update())
+    user = tokens.read_link_token(token, tokens.CHANGE_EMAIL, users=User.objects.select_for_update(no_key=True))
     old, user.email, user.pending_email = user.email, user.pending_email, ""
     if not user.email or User.objects.filter(email=user.email).exclude(pk=user.pk).exists():
         raise tokens.LinkUsed
@@ -99,5 +107,6 @@ def confirm_email_change(*, token):
     except IntegrityError:
         raise tokens.LinkUsed from None
     record(Action.EMAIL_CHANGED, user=user, old_email=old)
+    notify(user, "security_changed", what="email_changed")
     mail.post("email_changed", to=old, user_id=str(user.pk))
     return user

@@ -1,6 +1,7 @@
 """Roles and rights: asking for them, giving and taking them."""
 
 from django.contrib.auth.models import Permission
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -9,9 +10,11 @@ from audit.models import Action
 from config.access import get_visible
 from config.errors import Conflict, Invalid
 
-from . import tokens
-from .models import Company, Role, User
+from . import api_tokens, sessions
+from .addresses import clean_name
+from .models import Company, Role, RolePolicy, User
 from .models.roles import SUPER
+from .notifications import notify
 
 # Django's bookkeeping models are nobody's business here.
 APPS = ("accounts", "fileshare", "payments", "audit")
@@ -48,6 +51,32 @@ def permissions():
     return Permission.objects.filter(content_type__app_label__in=APPS).order_by("codename")
 
 
+def assert_super(user):
+    """Raises PermissionDenied unless `user` is an active super by now, whatever they were when the request began.
+
+    Only supers manage people, and they hold every permission: nobody gives what they lack.
+    """
+    if not User.objects.filter(pk=user.pk, is_superuser=True, is_active=True).exists():
+        raise PermissionDenied
+
+
+def roles_named(names):
+    """The Roles of these names, locked so that they outlast the transaction. Raises Invalid (400)."""
+    found = list(Role.objects.filter(name__in=names).order_by("pk").select_for_update(no_key=True))
+    unknown = sorted(set(names) - {role.name for role in found})
+    if unknown:
+        raise Invalid("roles", _("There is no role %(name)s.") % {"name": unknown[0][:60]})
+    return found
+
+
+def company_of(company_id):
+    """The Company, locked so that it outlasts the transaction, or None for None. Raises Invalid (400)."""
+    try:
+        return None if company_id is None else Company.objects.select_for_update(no_key=True).get(pk=company_id)
+    except Company.DoesNotExist:
+        raise Invalid("company_id", _("There is no such company.")) from None
+
+
 def _permissions_named(codenames):
     found = list(permissions().filter(codename__in=codenames))
     unknown = sorted(set(codenames) - {permission.codename for permission in found})
@@ -57,11 +86,15 @@ def _permissions_named(codenames):
 
 
 @transaction.atomic
-def save_role(*, by, role_id=None, name=None, permissions=None):
+def save_role(*, by, role_id=None, name=None, permissions=None, requires_second_factor=None):
     """Make a role, or change the one of `role_id`; None leaves a part as it is. Returns the Role.
 
-    Raises Http404, Invalid (400), or Conflict (409) for a taken name or a built-in role's new name.
+    Whoever holds a role that requires a second factor has to set one up with their next request.
+
+    Raises PermissionDenied unless `by` is a super, Http404, Invalid (400), or Conflict (409) for a taken
+    name or a built-in role's new name.
     """
+    assert_super(by)
     role = Role() if role_id is None else get_visible(role_id, Role.objects.select_for_update())
     if name is not None and name != role.name:
         if role.pk and role.is_built_in:
@@ -76,13 +109,21 @@ def save_role(*, by, role_id=None, name=None, permissions=None):
         raise Conflict(_("A role of this name is there already."), code="name_taken") from None
     if permissions is not None:
         role.permissions.set(_permissions_named(permissions))
-    record(Action.ROLE_CHANGED, user=by, target=role, permissions=permissions)
+    detail = {"permissions": permissions}
+    if requires_second_factor is not None:
+        RolePolicy.objects.update_or_create(role=role, defaults={"requires_second_factor": requires_second_factor})
+        detail["requires_second_factor"] = requires_second_factor
+    record(Action.ROLE_CHANGED, user=by, target=role, **detail)
     return role
 
 
 @transaction.atomic
 def delete_role(*, by, role_id):
-    """Delete a role; whoever held it holds it no longer. Raises Http404, or Conflict (409) for a built-in one."""
+    """Delete a role; whoever held it holds it no longer.
+
+    Raises PermissionDenied unless `by` is a super, Http404, or Conflict (409) for a built-in one.
+    """
+    assert_super(by)
     role = get_visible(role_id, Role.objects.select_for_update())
     if role.is_built_in:
         raise Conflict(_("The built-in roles cannot be deleted."), code="built_in_role")
@@ -91,38 +132,81 @@ def delete_role(*, by, role_id):
 
 
 @transaction.atomic
-def change_user(*, by, user_id, roles=None, company_id=..., is_active=None):
-    """Set a user's roles (names), company (id or None) and whether they may sign in. Returns the User.
+def change_user(*, by, user_id, name=None, roles=None, add_roles=(), company_id=..., is_active=None):
+    """Set a user's name, roles (names), company (id or None) and whether they may sign in. Returns the User.
 
-    The role `super` and the superuser flag move together. Raises Http404, Invalid (400), or Conflict
-    (409) when nobody active would be super any more.
+    `add_roles` are given besides those they have. The role `super` and the superuser flag move together. They are
+    told what somebody else changed. Raises PermissionDenied unless `by` is a super, Http404, Invalid (400), or
+    Conflict (409) when nobody active would be super any more.
     """
     # The supers are locked first and always in one order, so that two cannot demote each other.
-    supers = list(User.objects.filter(is_superuser=True).order_by("pk").select_for_update())
-    user = get_visible(user_id, User.objects.select_for_update())
-    before = {"roles": role_names(user), "company": str(user.company_id or ""), "is_active": user.is_active}
-    if roles is not None:
-        found = list(Role.objects.filter(name__in=roles))
-        unknown = sorted(set(roles) - {role.name for role in found})
-        if unknown:
-            raise Invalid("roles", _("There is no role %(name)s.") % {"name": unknown[0][:60]})
-        user.groups.set(found)
+    supers = list(User.objects.filter(is_superuser=True).order_by("pk").select_for_update(no_key=True))
+    if not any(other.is_active for other in supers if other.pk == by.pk):
+        raise PermissionDenied
+    user = get_visible(user_id, User.objects.select_for_update(no_key=True))
+    before = _facts(user)
+    if name is not None:
+        user.name = clean_name(name)
+    if roles is not None or add_roles:
+        roles = {*(role_names(user) if roles is None else roles), *add_roles}
+        user.groups.set(roles_named(roles))
         user.is_superuser = user.is_staff = SUPER in roles
     if company_id is not ...:
-        try:
-            user.company = None if company_id is None else Company.objects.get(pk=company_id)
-        except Company.DoesNotExist:
-            raise Invalid("company_id", _("There is no such company.")) from None
+        user.company = company_of(company_id)
     if is_active is not None:
         user.is_active = is_active
         if is_active and not user.is_verified:
             raise Conflict(_("The address is not verified yet; its owner has to do that."), code="email_not_verified")
+        if is_active and user.closed_at is not None:
+            raise Conflict(_("Its owner closed this account. Open it again first."), code="account_closed")
     keeps_super = user.is_superuser and user.is_active
     if not keeps_super and not any(other.is_active for other in supers if other.pk != user.pk):
         raise Conflict(_("Somebody active has to stay super."), code="last_super")
     user.save()
     if not user.is_active:
-        tokens.close_all_families(user)
-    after = {"roles": role_names(user), "company": str(user.company_id or ""), "is_active": user.is_active}
+        sessions.end_all(user)
+        api_tokens.revoke_all(user)
+    after = _facts(user)
     record(Action.USER_CHANGED, user=by, target=user, before=before, after=after)
+    if user.pk != by.pk and after != before:
+        notify(user, "account_changed", **_told(user, before, after))
     return user
+
+
+@transaction.atomic
+def log_out(*, by, user_id):
+    """A super ends every session and refresh token of somebody else; their API tokens stay.
+
+    Raises PermissionDenied unless `by` is a super, Http404, or Conflict (409) for oneself, whose browsers are ended
+    on one's own page, and for somebody who is logged in nowhere.
+    """
+    assert_super(by)
+    user = get_visible(user_id, User.objects.select_for_update(no_key=True))
+    if user.pk == by.pk:
+        raise Conflict(_("End your own sessions on your security page."), code="own_sessions")
+    browsers, scripts = user.sessions.live().count(), user.refresh_tokens.newest_of_families().count()
+    if not browsers + scripts:
+        raise Conflict(_("They are logged in nowhere."), code="not_logged_in")
+    sessions.end_all(user)
+    record(Action.SESSION_ENDED, user=by, target=user, kind="all", browsers=browsers, scripts=scripts)
+    notify(user, "security_changed", what="logged_out")
+
+
+def _told(user, before, after):
+    """What a notice says of a change; a part that is as before is not in it."""
+    facts = {
+        "roles_added": sorted(set(after["roles"]) - set(before["roles"])),
+        "roles_removed": sorted(set(before["roles"]) - set(after["roles"])),
+    }
+    if after["company"] != before["company"]:
+        facts["company"] = user.company.name if user.company else ""
+    return facts | {name: after[name] for name in ("name", "is_active") if after[name] != before[name]}
+
+
+def _facts(user):
+    return {
+        "name": user.name,
+        "roles": role_names(user),
+        "company": str(user.company_id or ""),
+        "is_active": user.is_active,
+    }

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from . import mail
+from . import api_tokens, digests, lockout, mail, privacy, proofs, second_factor, sessions
 from .models import RefreshToken
 
 
@@ -20,7 +20,30 @@ def send_waiting_mail():
 
 
 @shared_task
+def send_digests():
+    """Write the daily letters whose hour has come."""
+    return digests.send_all()
+
+
+@shared_task
+def tell_of_lock(*, user_id):
+    """Tell the owner of an account, if there is one, that it was locked."""
+    lockout.tell_owner(user_id=user_id)
+
+
+@shared_task
 def forget_expired():
-    """Remove refresh tokens past their time and letters long sent."""
+    """Remove sessions and refresh tokens past their time, API tokens long ended and letters long sent; seal anew
+    what an older key sealed."""
     RefreshToken.objects.filter(expires_at__lt=timezone.now()).delete()
+    api_tokens.forget_ended()
+    sessions.SessionStore.clear_expired()
+    proofs.forget_expired()
+    second_factor.keep_readable()
     mail.forget_sent()
+
+
+@shared_task
+def erase_closed_accounts():
+    """Erase what is personal of the accounts closed longer ago than ACCOUNT_CLOSURE_DAYS."""
+    return privacy.erase_closed()

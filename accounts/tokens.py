@@ -1,9 +1,9 @@
 """Tokens that sign people in or prove a mailbox. Nothing here is stored raw.
 
-Access: a JWT (RFC 7519) of five minutes that also bears a digest of the user's session state, so a
-new password ends it at once. Refresh: a JWT whose hash is a row; used once, then replaced
-(RFC 9700 §4.14). Mailed links: signed, dated statements about the state of the account, so that using
-one makes it stale.
+Access: a JWT (RFC 7519) of fifteen minutes that also bears a digest of the user's session state and the family
+it came with, so a new password or the end of that log-in ends it at once. Refresh: a JWT whose hash is a row;
+used once, then replaced (RFC 9700 §4.14). Mailed links: signed, dated statements about the state of the
+account, so that using one makes it stale.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import uuid
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
+from django.db.models import Exists
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext as _
@@ -21,11 +22,13 @@ from rest_framework_simplejwt.tokens import RefreshToken as RefreshJWT
 
 from audit.log import record
 from audit.models import Action
+from config import context
 from config.errors import Refused
 
 from .models import RefreshToken, User
 
 STATE_CLAIM = "state"
+FAMILY_CLAIM = "family"
 
 
 class TokenInvalid(Refused):
@@ -36,9 +39,13 @@ class TokenInvalid(Refused):
 
 
 class TokenReused(Refused):
-    """401: a refresh token was shown a second time; its family has ended."""
+    """401: a refresh token was shown a second time; its family has ended.
 
-    def __init__(self):
+    `owner` is the User whose family this very use ended, None when it had ended before.
+    """
+
+    def __init__(self, owner=None):
+        self.owner = owner
         super().__init__(401, "token_reused", _("This refresh token was used before; sign in again."))
 
 
@@ -50,11 +57,21 @@ def _session_state(user):
     return user.get_session_auth_hash()[:32]
 
 
-def access_for(user):
-    """A signed access JWT of `user`, good for ACCESS_TOKEN_LIFETIME."""
+def access_for(user, *, family=None):
+    """A signed access JWT of `user`, good for ACCESS_TOKEN_LIFETIME or until its refresh family ends."""
     token = AccessToken.for_user(user)
     token[STATE_CLAIM] = _session_state(user)
+    if family is not None:
+        token[FAMILY_CLAIM] = str(family)
     return str(token)
+
+
+def still_logged_in(users, token):
+    """Those of `users` whose log-in, the one an access `token` came with, has not ended."""
+    family = token.get(FAMILY_CLAIM)
+    if family is None:
+        return users
+    return users.filter(Exists(RefreshToken.objects.filter(family=family, revoked_at=None)))
 
 
 def speaks_for(user, token):
@@ -66,7 +83,15 @@ def _issue(user, *, family, orig_iat):
     """(row, raw refresh token); the row is not saved."""
     now = timezone.now()
     expires_at = min(now + settings.REFRESH_TOKEN_LIFETIME, orig_iat + settings.REFRESH_FAMILY_LIFETIME)
-    row = RefreshToken(family=family, user=user, expires_at=expires_at, orig_iat=orig_iat)
+    asked = context.current()
+    row = RefreshToken(
+        family=family,
+        user=user,
+        expires_at=expires_at,
+        orig_iat=orig_iat,
+        address=asked.address,
+        user_agent="".join(letter if letter.isprintable() else "�" for letter in asked.user_agent),
+    )
     token = RefreshJWT()
     token["jti"] = str(row.jti)
     token[settings.SIMPLE_JWT["USER_ID_CLAIM"]] = str(user.pk)
@@ -82,7 +107,7 @@ def open_family(user):
     """Begin a refresh family for a log-in just proved: {"access", "refresh"}."""
     row, raw = _issue(user, family=uuid.uuid4(), orig_iat=timezone.now())
     row.save(force_insert=True)
-    return {"access": access_for(user), "refresh": raw}
+    return {"access": access_for(user, family=row.family), "refresh": raw}
 
 
 def _locked(raw):
@@ -93,7 +118,7 @@ def _locked(raw):
     try:
         token = RefreshJWT(raw)
         found = RefreshToken.objects.get(jti=uuid.UUID(str(token["jti"])))
-        user = User.objects.select_for_update().get(pk=found.user_id)
+        user = User.objects.select_for_update(no_key=True).get(pk=found.user_id)
         row = RefreshToken.objects.select_for_update().get(pk=found.pk)
     except (TokenError, KeyError, ValueError, RefreshToken.DoesNotExist, User.DoesNotExist):
         raise TokenInvalid from None
@@ -105,14 +130,16 @@ def _locked(raw):
 def rotate(*, refresh):
     """Trade a refresh token for {"access", "refresh"}; the old one is spent.
 
-    Of two that come at once one wins; the other, like every later use, ends the whole family.
-    Raises TokenInvalid or TokenReused (401).
+    Of two that come at once one wins; the other, like every later use, ends the whole family. Scripts come by
+    sign_in.refresh_script, which tells the owner. Raises TokenInvalid or TokenReused (401).
     """
+    owner = None
     with transaction.atomic():
         user, row, token = _locked(refresh)
         if row.replaced_by_id is not None:
             if _end(RefreshToken.objects.filter(family=row.family)):
                 record(Action.TOKEN_REUSED, user=user, family=str(row.family))
+                owner = user
         elif not user.is_active or row.revoked_at or row.expires_at <= timezone.now() or not speaks_for(user, token):
             raise TokenInvalid
         else:
@@ -120,9 +147,9 @@ def rotate(*, refresh):
             successor.save(force_insert=True)
             row.replaced_by = successor
             row.save(update_fields=["replaced_by"])
-            return {"access": access_for(user), "refresh": raw}
+            return {"access": access_for(user, family=row.family), "refresh": raw}
     # Raised outside, so that the end of the family is committed.
-    raise TokenReused
+    raise TokenReused(owner)
 
 
 @transaction.atomic
@@ -139,6 +166,11 @@ def close_family(*, refresh):
 def close_all_families(user):
     """End every refresh family of `user` (new password, account switched off)."""
     _end(RefreshToken.objects.filter(user=user))
+
+
+def close_one(user, family):
+    """End one refresh family of `user`. Returns whether it was alive."""
+    return bool(_end(RefreshToken.objects.filter(user=user, family=family)))
 
 
 def _end(tokens):
@@ -169,11 +201,12 @@ class LinkUsed(Refused):
         super().__init__(410, "token_used", _("This link has been used, or a newer one has taken its place."))
 
 
-VERIFY, RESET, CHANGE_EMAIL = "verify-email", "reset-password", "change-email"
+VERIFY, RESET, CHANGE_EMAIL, INVITE = "verify-email", "reset-password", "change-email", "invitation"
 LIFETIMES = {
     VERIFY: settings.VERIFICATION_LINK_LIFETIME,
     RESET: settings.RESET_LINK_LIFETIME,
     CHANGE_EMAIL: settings.VERIFICATION_LINK_LIFETIME,
+    INVITE: settings.INVITATION_LINK_LIFETIME,
 }
 
 
@@ -183,6 +216,7 @@ def _account_state(user, purpose):
         VERIFY: [user.email, user.password, user.email_verified_at],
         RESET: [user.email, user.password, user.is_active],
         CHANGE_EMAIL: [user.email, user.pending_email, user.password, user.is_active],
+        INVITE: [user.email, user.password, user.email_verified_at, user.closed_at],
     }[purpose]
     return salted_hmac(f"accounts.{purpose}", repr([str(user.pk), *map(str, facts)]), algorithm="sha256").hexdigest()[
         :32

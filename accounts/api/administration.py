@@ -9,11 +9,11 @@ from config.access import get_visible
 from config.pagination import answer, keyset_page, offset_page, page_of
 from config.permissions import IsSuper
 from config.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
+from config.serializers import read
 
 from .. import companies, roles
 from ..models import Company, Role, User
 from . import serializers
-from .auth import read
 
 
 class SuperView(APIView):

@@ -8,18 +8,11 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.serializers import MessageSerializer
+from config.serializers import MessageSerializer, read
 from config.throttling import throttle
 
-from .. import passwords, registration, sign_in, tokens
+from .. import lockout, passwords, registration, sign_in, tokens
 from . import serializers
-
-
-def read(serializer_class, request, **kwargs):
-    """The validated body of a request; raises ValidationError (400)."""
-    serializer = serializer_class(data=request.data, **kwargs)
-    serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
 
 
 class PublicView(APIView):
@@ -55,17 +48,24 @@ class VerifyEmail(PublicView):
 class Login(PublicView):
     @extend_schema(request=serializers.LoginInput, responses=serializers.LoginAnswer)
     def post(self, request):
-        """Trade credentials for an access and a refresh token."""
+        """Trade credentials for an access and a refresh token.
+
+        For somebody with a second factor: 401 `mfa_required` with an `mfa_token` for `/api/auth/login/second-factor`,
+        the `methods` there are (`totp`, `recovery_code`; `passkey` is for browsers) and its `expires_in` seconds.
+        """
         facts = read(serializers.LoginInput, request)
+        throttle(request, "login_address")
         throttle(request, "login", account=facts["email"])
-        return Response(serializers.LoginAnswer(sign_in.sign_in_script(**facts)).data)
+        device = request.COOKIES.get(lockout.COOKIE_NAME, "")
+        return Response(serializers.LoginAnswer(sign_in.sign_in_script(**facts, device=device)).data)
 
 
 class Refresh(PublicView):
     @extend_schema(request=serializers.RefreshInput, responses=serializers.TokenPair)
     def post(self, request):
         """Trade a refresh token for the next pair. Shown a second time it ends its family: 401 `token_reused`."""
-        return Response(tokens.rotate(**read(serializers.RefreshInput, request)))
+        throttle(request, "refresh")
+        return Response(sign_in.refresh_script(**read(serializers.RefreshInput, request)))
 
 
 class Logout(PublicView):
@@ -89,5 +89,6 @@ class ResetPassword(PublicView):
     @extend_schema(request=serializers.ResetPasswordInput, responses=MessageSerializer)
     def post(self, request):
         """Set a new password; every session and refresh token of the user ends."""
+        throttle(request, "reset_password")
         passwords.reset(**read(serializers.ResetPasswordInput, request))
         return Response({"message": "success"})

@@ -8,11 +8,11 @@ from rest_framework.views import APIView
 
 from config.pagination import answer, keyset_page, page_of
 from config.schema import PAGE_PARAMETERS
+from config.serializers import read
 
-from .. import notifications
+from .. import notices, notifications, preferences
 from ..models import Notification
 from . import serializers
-from .auth import read
 
 
 class Notifications(APIView):
@@ -40,3 +40,31 @@ class MarkRead(APIView):
             user=request.user, ids=facts.get("ids", ()), everything=facts.get("all", False)
         )
         return Response({"marked": marked})
+
+
+class Preferences(APIView):
+    @extend_schema(responses=serializers.PreferencesSerializer)
+    def get(self, request):
+        """How the caller gets each kind of notice by mail."""
+        return Response(_preferences(preferences.chosen(request.user)))
+
+    @extend_schema(request=serializers.PreferencesInput, responses=serializers.PreferencesSerializer)
+    def put(self, request):
+        """Set some kinds or all; those not named stay. What concerns security cannot be switched off."""
+        facts = read(serializers.PreferencesInput, request)
+        return Response(_preferences(preferences.choose(user=request.user, wishes=facts["mail"])))
+
+
+def _preferences(chosen):
+    kinds = [
+        {
+            "kind": kind.name,
+            "label": str(kind.label),
+            "group": kind.group,
+            "default": kind.mail,
+            "choices": kind.choices,
+        }
+        for kind in notices.KINDS.values()
+        if kind.choices
+    ]
+    return {"mail": chosen, "kinds": kinds}

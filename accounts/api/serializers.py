@@ -1,14 +1,19 @@
 """The shapes of people in the API."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from config.serializers import InputSerializer
+from config.serializers import InputSerializer, PlainIntegerField
 
 from .. import roles
-from ..models import Company, Notification, Role, User
+from ..api_tokens import MAX_DAYS
+from ..models import ApiToken, Company, Notification, Role, Scope, User
 from ..passwords import MAX_PASSWORD_LENGTH
 
 
@@ -43,7 +48,7 @@ class UserSerializer(PersonSerializer):
     """One's own account."""
 
     name = serializers.CharField()
-    company = CompanySerializer(read_only=True)
+    company = CompanySerializer(read_only=True, allow_null=True)
     roles = serializers.SerializerMethodField()
     permissions = serializers.SerializerMethodField()
 
@@ -72,13 +77,16 @@ class UserSerializer(PersonSerializer):
 class AdminUserSerializer(serializers.ModelSerializer):
     """A user as a super sees them."""
 
-    company = CompanySerializer(read_only=True)
+    company = CompanySerializer(read_only=True, allow_null=True)
     roles = serializers.SerializerMethodField()
     is_verified = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = User
-        fields = ["id", "email", "name", "company", "roles", "is_active", "is_verified", "created_at", "last_login"]
+        fields = [
+            *("id", "email", "name", "company", "company_id", "roles"),
+            *("is_active", "is_verified", "created_at", "last_login"),
+        ]
 
     def get_roles(self, user) -> list[str]:
         return roles.role_names(user)
@@ -104,6 +112,41 @@ class NotificationSerializer(serializers.ModelSerializer):
     class Meta:
         model = Notification
         fields = ["id", "type", "payload", "is_read", "created_at"]
+
+
+class ApiTokenSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = ApiToken
+        fields = [
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "expires_at",
+            "created_at",
+            "last_used_at",
+            "last_used_address",
+        ]
+
+
+class NewApiTokenSerializer(ApiTokenSerializer):
+    token = serializers.CharField(help_text="Shown now and never again.")
+
+    class Meta(ApiTokenSerializer.Meta):
+        fields = [*ApiTokenSerializer.Meta.fields, "token"]
+
+
+class NotificationKindSerializer(serializers.Serializer):
+    kind = serializers.CharField()
+    label = serializers.CharField(help_text="In the caller's language.")
+    group = serializers.CharField()
+    default = serializers.CharField()
+    choices = serializers.ListField(child=serializers.CharField())
+
+
+class PreferencesSerializer(serializers.Serializer):
+    mail = serializers.DictField(child=serializers.CharField(), help_text="now, digest or off for every kind.")
+    kinds = NotificationKindSerializer(many=True)
 
 
 # --- What is sent -----------------------------------------------------------------------------------
@@ -134,6 +177,29 @@ class LoginInput(InputSerializer):
     # No e-mail check here: a malformed address is simply unknown.
     email = serializers.CharField(max_length=254)
     password = password_field()
+
+
+class SecondStepInput(InputSerializer):
+    mfa_token = serializers.CharField(max_length=2000)
+    code = serializers.CharField(max_length=20, required=False)
+    recovery_code = serializers.CharField(max_length=60, required=False)
+
+    def validate(self, data):
+        if ("code" in data) == ("recovery_code" in data):
+            raise serializers.ValidationError(_("Give either code or recovery_code."))
+        return data
+
+
+class SessionSerializer(serializers.Serializer):
+    """A browser or a script that is logged in."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(["browser", "script"])
+    agent = serializers.CharField(help_text="What it calls itself.")
+    address = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField()
+    is_current = serializers.BooleanField()
 
 
 class TokenPair(serializers.Serializer):
@@ -176,8 +242,48 @@ class MarkReadInput(InputSerializer):
 
     def validate(self, data):
         if ("ids" in data) == bool(data.get("all")):
-            raise serializers.ValidationError("Give either ids, or all as true.")
+            raise serializers.ValidationError(_("Give either ids, or all as true."))
         return data
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "nightly reports",
+            value={"name": "nightly reports", "scopes": ["files:read", "files:write"], "expires_in_days": 90},
+        )
+    ]
+)
+class ApiTokenInput(InputSerializer):
+    name = serializers.CharField(max_length=100)
+    scopes = serializers.ListField(
+        child=serializers.CharField(max_length=60), min_length=1, max_length=100, help_text=", ".join(Scope.values)
+    )
+    password = password_field()
+    expires_in_days = PlainIntegerField(min_value=1, max_value=MAX_DAYS, required=False)
+    expires_at = serializers.DateTimeField(required=False)
+
+    def validate(self, data):
+        days = data.pop("expires_in_days", None)
+        if (days is None) == ("expires_at" not in data):
+            text = _("Give either expires_in_days, or expires_at.")
+            raise serializers.ValidationError({"expires_at": [text]})
+        if days is not None:
+            data["expires_at"] = timezone.now() + timedelta(days=days)
+        return data
+
+
+class PreferencesInput(InputSerializer):
+    mail = serializers.DictField(
+        child=serializers.ChoiceField(["now", "digest", "off"]),
+        allow_empty=False,
+        help_text='{"folder_upload": "digest", ...}',
+    )
+
+    def validate_mail(self, wishes):
+        if len(wishes) > 100:
+            raise serializers.ValidationError("At most 100 kinds.")
+        return wishes
 
 
 class RoleInput(InputSerializer):

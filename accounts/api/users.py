@@ -1,5 +1,6 @@
 """One's own account, and what one may see of others."""
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import MultiPartParser
@@ -7,11 +8,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.access import get_visible
+from config.serializers import read
+from config.throttling import throttle
 
-from .. import avatars, profiles
-from ..models import User
+from .. import avatars, profiles, scopes, sign_in
+from ..models import ApiToken, User
 from . import serializers
-from .auth import read
 
 
 class Me(APIView):
@@ -33,13 +35,22 @@ class Me(APIView):
     def _change(self, request, *, partial):
         serializer = serializers.ProfileInput(data=self._without_echo(request), partial=partial)
         serializer.is_valid(raise_exception=True)
-        user = profiles.change(user=request.user, **serializer.validated_data)
+        facts = serializer.validated_data
+        if "email" in facts and isinstance(request.auth, ApiToken):
+            # Whoever reads the new mailbox could take the account over: that is more than a token may.
+            raise scopes.ScopeMissing(scopes.NEVER)
+        if facts.get("email", request.user.email).strip().lower() != request.user.email:
+            if request.auth is None:
+                # By the session of a browser, which may stand open: as on the page.
+                sign_in.demand_fresh(request)
+            throttle(request, "letters")
+        user = profiles.change(user=request.user, **facts)
         return Response(serializers.UserSerializer(user).data)
 
     def _without_echo(self, request):
         """The body without what a script read and sends back unchanged; a changed one is refused as unknown."""
         if not hasattr(request.data, "items"):
-            raise ValidationError("Expected an object.")
+            raise ValidationError(_("Expected an object."))
         present = serializers.UserSerializer(request.user).data
         settable = serializers.ProfileInput().fields
         return {
@@ -55,9 +66,16 @@ class Avatar(APIView):
     @extend_schema(request={"multipart/form-data": serializers.AvatarInput}, responses=serializers.PersonSerializer)
     def post(self, request):
         """Set the caller's picture: PNG, JPEG or WebP of at most 5 MiB."""
+        throttle(request, "avatar")
         image = read(serializers.AvatarInput, request)["avatar"]
         user = avatars.set_avatar(user=request.user, image=image)
         return Response({"avatar_url": serializers.PersonSerializer(user).data["avatar_url"]})
+
+    @extend_schema(responses={204: None})
+    def delete(self, request):
+        """Remove the caller's picture. Without one: the same answer."""
+        avatars.remove_avatar(user=request.user)
+        return Response(status=204)
 
 
 class Person(APIView):

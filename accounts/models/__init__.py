@@ -1,10 +1,29 @@
 """Rows of the people of the portal, one module a noun."""
 
+from .api_tokens import ApiToken, Scope
 from .companies import Company
 from .mail import OutgoingMail
-from .notifications import Notification
+from .notifications import Notification, NotificationPreference
 from .roles import BUILT_IN_ROLES, Role
-from .sessions import RefreshToken
+from .second_factor import Passkey, RecoveryCode, RolePolicy, SpentProof, TotpDevice
+from .sessions import RefreshToken, Session
 from .users import User
 
-__all__ = ["BUILT_IN_ROLES", "Company", "Notification", "OutgoingMail", "RefreshToken", "Role", "User"]
+__all__ = [
+    "ApiToken",
+    "BUILT_IN_ROLES",
+    "Company",
+    "Notification",
+    "NotificationPreference",
+    "OutgoingMail",
+    "Passkey",
+    "RecoveryCode",
+    "RefreshToken",
+    "Role",
+    "RolePolicy",
+    "Scope",
+    "Session",
+    "SpentProof",
+    "TotpDevice",
+    "User",
+]

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -9,7 +10,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from .companies import Company
-from .roles import SUPER, Role
+from .roles import OPS, SUPER, Role
+from .second_factor import Passkey, RolePolicy, TotpDevice
 
 
 class UserQuerySet(models.QuerySet):
@@ -18,6 +20,24 @@ class UserQuerySet(models.QuerySet):
     def with_company(self):
         """With the company joined, as the rules of access ask for it."""
         return self.select_related("company")
+
+    def with_second_factor(self):
+        """With `lacks_second_factor`: true while one of their roles asks for a second factor and they have none."""
+        mine = models.OuterRef("pk")
+        asked = RolePolicy.objects.filter(requires_second_factor=True, role__user=mine)
+        return self.annotate(
+            lacks_second_factor=models.ExpressionWrapper(
+                models.Exists(asked)
+                & ~models.Exists(TotpDevice.objects.filter(user=mine))
+                & ~models.Exists(Passkey.objects.filter(user=mine)),
+                output_field=models.BooleanField(),
+            )
+        )
+
+    def with_ops(self):
+        """With `is_ops`: true for whom the pages show the way to the ops page."""
+        mine = Role.objects.filter(name=OPS, user=models.OuterRef("pk"))
+        return self.annotate(is_ops=models.Q(is_superuser=True) | models.Exists(mine))
 
     def matching(self, text):
         """Those whose address or name contains `text`, letter case aside."""
@@ -53,7 +73,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in with an e-mail address.
 
     Sign-up makes an inactive user without `email_verified_at`; a super who switches a user off
-    leaves it set, which is how "not verified yet" and "switched off" are told apart.
+    leaves it set, which is how "not verified yet" and "switched off" are told apart. `closed_at` is when
+    its owner closed the account; a super can open it again for some days, until at `erased_at` nothing
+    personal is left (accounts.privacy).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -66,6 +88,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     pending_email = models.EmailField(max_length=254, blank=True)
+    # "" follows the browser.
+    language = models.CharField(max_length=10, blank=True, choices=settings.LANGUAGES)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -79,6 +105,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_is_lower_case"),
+            models.CheckConstraint(
+                condition=models.Q(closed_at=None) | models.Q(is_active=False), name="closed_is_off"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(erased_at=None) | models.Q(closed_at__isnull=False), name="erased_was_closed"
+            ),
         ]
         indexes = [models.Index(fields=["-created_at", "-id"], name="user_newest")]
 
@@ -89,6 +121,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_verified(self):
         """True once a mailed link proved that the address is theirs."""
         return self.email_verified_at is not None
+
+    @property
+    def is_invited(self):
+        """True while a super's invitation waits for them: they have neither proved the address nor a password."""
+        return not self.is_verified and self.closed_at is None and not self.has_usable_password()
 
     def get_full_name(self):
         """What other people see."""

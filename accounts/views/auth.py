@@ -5,16 +5,16 @@ from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from config.errors import Refused
 from config.forms import attempt
+from config.redirects import safe_path
 from config.throttling import throttle
 
-from .. import passwords, registration, sign_in, tokens
+from .. import lockout, passkeys, passwords, registration, sign_in, tokens
 from ..forms import ForgotPasswordForm, LoginForm, ResetPasswordForm, SignupForm
 from ..models import User
 
@@ -23,10 +23,7 @@ get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 def safe_next(request):
     """The page of this portal that `next` names, or "" (another site's address is nobody's business)."""
-    target = request.POST.get("next") or request.GET.get("next", "")
-    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        return target
-    return ""
+    return safe_path(request, request.POST.get("next") or request.GET.get("next", ""))
 
 
 @sensitive_post_parameters("password")
@@ -64,21 +61,44 @@ def login(request):
     if request.user.is_authenticated:
         return redirect(target or "home")
     form = LoginForm(request.POST or None)
-    status = 200
+    status, headers = 200, {}
     if request.method == "POST":
         status = 400
         if form.is_valid():
+            throttle(request, "login_address")
             throttle(request, "login", account=form.cleaned_data["email"])
-            done, refusal = attempt(form, sign_in.sign_in_browser, request=request, **form.cleaned_data)
+            try:
+                done, result = attempt(
+                    form, sign_in.sign_in_browser, request=request, target=target, **form.cleaned_data
+                )
+            except lockout.LoginLocked as refusal:
+                # Here, and on no page of its own: the way to a new password is beside it.
+                form.add_error(None, refusal.message)
+                done, result, headers = False, refusal, {"Retry-After": str(refusal.retry_after)}
             if done:
-                return HttpResponseRedirect(target or reverse("home"))
-            status = refusal.status
-    return render(request, "accounts/login.html", {"form": form, "next": target}, status=status)
+                return HttpResponseRedirect((target or reverse("home")) if result else reverse("login-second-factor"))
+            status = result.status
+    response = render(request, "accounts/login.html", login_context(form, target), status=status)
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
-@require_POST
+def login_context(form, target, passkey_form=None):
+    """What the log-in page needs; `passkey_form` bears the errors of a passkey that did not work."""
+    return {
+        "form": form,
+        "next": target,
+        "passkey_form": passkey_form,
+        "passkeys_possible": passkeys.are_possible(),
+    }
+
+
+@get_or_post
 def logout(request):
-    """End this browser's session."""
+    """End this browser's session; opening the page ends nothing, it has a button."""
+    if request.method != "POST":
+        return render(request, "accounts/logout.html") if request.user.is_authenticated else redirect("home")
     sign_in.sign_out_browser(request)
     messages.info(request, _("You are logged out."))
     return redirect("home")
@@ -90,18 +110,20 @@ def _confirm(request, *, purpose, operation, success, title):
     state, status = "ask", 200
     try:
         if request.method == "POST":
-            operation(token=token)
+            # Whoever reads the mailbox is the owner, and shall not be locked out of here.
+            lockout.remember(request, operation(token=token))
             state = "done"
             messages.success(request, success)
         else:
             tokens.read_link_token(token, purpose)
     except Refused as refusal:
-        state, status = _link_state(refusal), refusal.status
+        state, status = link_state(refusal), refusal.status
     context = {"token": token if state == "ask" else "", "state": state, "title": title}
     return render(request, "accounts/verify_email.html", context, status=status)
 
 
-def _link_state(refusal):
+def link_state(refusal):
+    """The word by which a template tells how a mailed link fared; raises any other refusal anew."""
     match refusal:
         case tokens.LinkExpired():
             return "expired"
@@ -156,19 +178,22 @@ def reset_password(request):
     form = ResetPasswordForm(request.POST or None, initial={"token": request.GET.get("token", "")})
     try:
         if request.method == "POST":
+            throttle(request, "reset_password")
             if form.is_valid():
-                done, refusal = attempt(form, passwords.reset, **form.cleaned_data)
-                if not done and isinstance(refusal, passwords.WeakPassword):
+                done, result = attempt(form, passwords.reset, **form.cleaned_data)
+                if not done and isinstance(result, passwords.WeakPassword):
                     status = 400
                 elif not done:
-                    raise refusal
+                    raise result
                 else:
                     state = "done"
+                    # As by any other mailed link.
+                    lockout.remember(request, result)
             else:
                 status = 400
         else:
             active = User.objects.filter(is_active=True)
             tokens.read_link_token(request.GET.get("token", ""), tokens.RESET, users=active)
     except Refused as refusal:
-        state, status = _link_state(refusal), refusal.status
+        state, status = link_state(refusal), refusal.status
     return render(request, "accounts/reset_password.html", {"form": form, "state": state}, status=status)

@@ -5,31 +5,39 @@ from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
-from config.access import get_visible, is_uuid
+from config.access import get_visible
 from config.forms import attempt
-from config.pagination import keyset_page
+from config.throttling import throttle
 
-from .. import avatars, notifications, profiles, registration, roles, sign_in
-from ..forms import AvatarForm, EmailForm, PasswordForm, ProfileForm
-from ..models import Notification, User
+from .. import avatars, profiles, registration, roles, sign_in
+from ..forms import AvatarForm, EmailForm, ProfileForm
+from ..models import User
+from .second_factor import confirm_first
 
 
-@sensitive_post_parameters("current_password", "new_password")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request):
-    """Name and bio, address, password and picture, each a form of its own."""
+    """Name and bio, address and picture, each a form of its own."""
     chosen = request.POST.get("form", "") if request.method == "POST" else ""
     forms = {
         "profile_form": ProfileForm(request.POST if chosen == "profile" else None, instance=_copy(request.user)),
         "email_form": EmailForm(request.POST if chosen == "email" else None),
-        "password_form": PasswordForm(request.POST if chosen == "password" else None),
         "avatar_form": AvatarForm(*((request.POST, request.FILES) if chosen == "avatar" else ())),
     }
     form = forms.get(f"{chosen}_form")
+    if chosen == "email":
+        if not sign_in.is_fresh(request):
+            return confirm_first(request, "profile")
+        throttle(request, "letters")
+    elif chosen == "avatar":
+        throttle(request, "avatar")
+    elif chosen == "no-avatar":
+        avatars.remove_avatar(user=request.user)
+        messages.success(request, _("Your picture is removed."))
+        return redirect("profile")
     if form is not None and form.is_valid():
         facts = form.cleaned_data
         match chosen:
@@ -39,9 +47,6 @@ def profile(request):
             case "email":
                 done, _result = attempt(form, registration.request_email_change, user=request.user, **facts)
                 text = _("We mailed a link to the new address. Open it to confirm the change.")
-            case "password":
-                done, _result = attempt(form, sign_in.change_password, request=request, **facts)
-                text = _("Your password is changed. Everywhere else you are logged out.")
             case _other:
                 done, _result = attempt(form, avatars.set_avatar, user=request.user, image=facts["avatar"])
                 text = _("Your picture is set.")
@@ -69,24 +74,3 @@ def avatar(request, user_id):
     response = FileResponse(image, content_type="image/png")
     response["Cache-Control"] = "private, max-age=86400"
     return response
-
-
-@login_required
-@require_GET
-def notices(request):
-    """The user's notices, newest first."""
-    page = keyset_page(
-        Notification.objects.filter(user=request.user), request=request, time_field="created_at", default_limit=50
-    )
-    for notice in page.results:
-        notice.text, notice.url = notifications.sentence(notice), notifications.url(notice)
-    return render(request, "accounts/notifications.html", {"page": page})
-
-
-@login_required
-@require_POST
-def mark_notices_read(request):
-    """Mark the chosen notices, or all, read."""
-    ids = [text for text in request.POST.getlist("ids")[:1000] if is_uuid(text)]
-    notifications.mark_read(user=request.user, ids=ids, everything=bool(request.POST.get("all")))
-    return redirect("notifications")

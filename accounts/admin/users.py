@@ -1,0 +1,376 @@
+"""Users in the admin."""
+
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Exists, OuterRef, Q
+from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from config.admin import OperationsAdmin, OperationsForm
+from config.admin_actions import SeveralAtOnce
+from config.admin_lines import link
+from config.errors import Conflict
+
+from .. import invitations, privacy, roles, second_factor, sign_in
+from ..models import Company, Role, User
+from ..models.roles import SUPER
+from ._lines import grants_list
+
+NO_PASSWORD = Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+NOT_PROVED = Q(is_active=False, email_verified_at=None, closed_at=None)
+STATES = {
+    "active": (gettext_lazy("Active"), Q(is_active=True)),
+    "invited": (gettext_lazy("Invited"), NOT_PROVED & NO_PASSWORD),
+    "unverified": (gettext_lazy("Address not confirmed"), NOT_PROVED & ~NO_PASSWORD),
+    "off": (
+        gettext_lazy("Switched off"),
+        Q(is_active=False, email_verified_at__isnull=False, closed_at=None),
+    ),
+    "closed": (gettext_lazy("Closed by its owner"), Q(closed_at__isnull=False)),
+}
+
+
+def state_of(user):
+    """A key of STATES."""
+    if user.is_active:
+        return "active"
+    if user.closed_at is not None:
+        return "closed"
+    if user.is_verified:
+        return "off"
+    return "invited" if user.is_invited else "unverified"
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, request, model_admin):
+        return [(key, label) for key, (label, _condition) in STATES.items()]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(STATES[self.value()][1]) if self.value() in STATES else queryset
+
+
+class FilesFilter(admin.SimpleListFilter):
+    title = gettext_lazy("files")
+    parameter_name = "files"
+
+    def lookups(self, request, model_admin):
+        return [("yes", _("Has uploaded some")), ("no", _("Has none"))]
+
+    def queryset(self, request, queryset):
+        uploaders = User.objects.filter(pk=OuterRef("pk"), files__isnull=False, files__deleted_at=None)
+        match self.value():
+            case "yes":
+                return queryset.filter(Exists(uploaders))
+            case "no":
+                return queryset.filter(~Exists(uploaders))
+        return queryset
+
+
+class RoleFilter(admin.RelatedFieldListFilter):
+    """The column is called groups, the thing a role."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.title = _("role")
+
+
+class UserForm(OperationsForm):
+    names = {"roles": "groups", "company_id": "company"}
+    no_super = forms.BooleanField(
+        required=False,
+        label=gettext_lazy("Yes, I give up the administration"),
+        help_text=gettext_lazy(
+            "Only needed when you take the role super from yourself or switch yourself off. You cannot undo it; "
+            "another super can."
+        ),
+    )
+
+    class Meta:
+        labels = {
+            "groups": gettext_lazy("Roles"),
+            "is_active": gettext_lazy("May log in"),
+            "name": gettext_lazy("Name"),
+            "email": gettext_lazy("E-mail address"),
+            "company": gettext_lazy("Company"),
+            "email_verified_at": gettext_lazy("Address confirmed"),
+            "created_at": gettext_lazy("Account made"),
+        }
+        help_texts = {
+            "email": gettext_lazy("An invitation goes there; its link is good for 7 days."),
+            "groups": gettext_lazy(
+                "client: a client of the firm. ops: takes part in the firm's work with documents. super: may do "
+                "everything, this administration included."
+            ),
+            "company": gettext_lazy("Its people may download from the folders of the company. At most one."),
+            "is_active": gettext_lazy(
+                "Switched off, nothing is deleted, but every session, token and download link stops working at once."
+            ),
+        }
+        widgets = {"groups": forms.CheckboxSelectMultiple}
+
+    def clean_email(self):
+        return self.cleaned_data["email"].lower()
+
+    def clean(self):
+        facts = super().clean()
+        own = self.by is not None and self.instance.pk == self.by.pk and not self.instance._state.adding
+        if own and not facts.get("no_super") and "groups" in facts and self.refused is None:
+            names = {group.name for group in facts["groups"]}
+            if SUPER not in names or not facts.get("is_active"):
+                text = _("You would lose this administration. If you mean it, tick the last box of the page.")
+                self.add_error("groups" if SUPER not in names else "is_active", text)
+        return facts
+
+
+class CompanyChoice(forms.Form):
+    """Which company people get."""
+
+    company = forms.ModelChoiceField(
+        Company.objects.order_by("name"),
+        label=gettext_lazy("Company"),
+        required=False,
+        empty_label=gettext_lazy("None"),
+    )
+
+    def facts(self):
+        """Keyword arguments for roles.change_user."""
+        company = self.cleaned_data["company"]
+        return {"company_id": company.pk if company else None}
+
+
+class RoleChoice(forms.Form):
+    """Which role people get besides theirs."""
+
+    role = forms.ModelChoiceField(Role.objects.order_by("name"), label=gettext_lazy("Role"))
+
+    def facts(self):
+        """Keyword arguments for roles.change_user."""
+        return {"add_roles": [self.cleaned_data["role"].name]}
+
+
+@admin.register(User)
+class UserAdmin(SeveralAtOnce, OperationsAdmin):
+    """Invited through accounts.invitations; name, roles, company and whether they may log in by roles.change_user."""
+
+    form = UserForm
+    list_display = ["person", "company", "role_list", "state", "storage", "logged_in"]
+    list_filter = [StateFilter, ("groups", RoleFilter), ("company", admin.RelatedOnlyFieldListFilter), FilesFilter]
+    search_fields = ["email", "name"]
+    search_help_text = gettext_lazy("E-mail address or name")
+    autocomplete_fields = ["company"]
+    actions = [
+        "set_company",
+        "add_role",
+        "switch_on",
+        "switch_off",
+        "reopen",
+        "invite_again",
+        "log_out",
+        "remove_second_factors",
+        "delete_selected",
+    ]
+    chosen_order = ("email",)
+    list_per_page = 50
+    add_fieldsets = [(None, {"fields": ["email", "name", "groups", "company"]})]
+    fieldsets = [
+        (None, {"fields": ["email", "name", "company", "groups", "is_active"]}),
+        (
+            gettext_lazy("Account"),
+            {"fields": ["state", "email_verified_at", "logged_in", "sessions", "created_at", "log"]},
+        ),
+        (gettext_lazy("Folders"), {"fields": ["personal_space", "grants"]}),
+    ]
+    readonly_fields = [
+        *["state", "email_verified_at", "logged_in", "sessions", "created_at", "log"],
+        *["personal_space", "grants"],
+    ]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("company", "personal_folder").prefetch_related("groups")
+
+    def get_fieldsets(self, request, obj=None):
+        if obj is None:
+            return self.add_fieldsets
+        if obj.pk == request.user.pk:
+            return [*self.fieldsets, (_("This is your own account"), {"fields": ["no_super"]})]
+        return self.fieldsets
+
+    def get_readonly_fields(self, request, obj=None):
+        return ["email", *self.readonly_fields] if obj else []
+
+    def has_delete_permission(self, request, obj=None):
+        """What was done in somebody's name stays; only an invitation is withdrawn."""
+        return super().has_delete_permission(request, obj) and (obj is None or obj.is_invited)
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        if obj:
+            text = _("Its owner changes it in their profile.")
+            kwargs["help_texts"] = {**self.form.Meta.help_texts, "email": text}
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    @admin.display(description=gettext_lazy("person"), ordering="email")
+    def person(self, user):
+        return format_html("{}<small>{}</small>", user.email, user.name)
+
+    @admin.display(description=gettext_lazy("last log-in"), ordering="last_login", empty_value=gettext_lazy("never"))
+    def logged_in(self, user):
+        return user.last_login and date_format(timezone.localtime(user.last_login), "j M Y")
+
+    @admin.display(description=gettext_lazy("logged in now"))
+    def sessions(self, user):
+        facts = {
+            "browsers": user.sessions.live().count(),
+            "scripts": user.refresh_tokens.newest_of_families().count(),
+        }
+        return _("browsers: %(browsers)d, scripts: %(scripts)d") % facts
+
+    @admin.display(description=gettext_lazy("roles"))
+    def role_list(self, user):
+        return ", ".join(roles.role_names(user)) or "–"
+
+    @admin.display(description=gettext_lazy("state"), ordering="is_active")
+    def state(self, user):
+        key = state_of(user)
+        return format_html('<span class="state state-{}">{}</span>', key, STATES[key][0])
+
+    @admin.display(description=gettext_lazy("own files"), ordering="personal_folder__used_bytes")
+    def storage(self, user):
+        try:
+            return filesizeformat(user.personal_folder.used_bytes)
+        except ObjectDoesNotExist:
+            return "–"
+
+    @admin.display(description=gettext_lazy("personal folder"))
+    def personal_space(self, user):
+        try:
+            folder = user.personal_folder
+        except ObjectDoesNotExist:
+            return _("Made when they first open their files.")
+        used = _("%(used)s of %(quota)s used") % {
+            "used": filesizeformat(folder.used_bytes),
+            "quota": filesizeformat(folder.quota_bytes),
+        }
+        return format_html("{} · {}", used, link("fileshare_folder_change", _("Change the quota"), folder.pk))
+
+    @admin.display(description=gettext_lazy("may use"))
+    def grants(self, user):
+        return grants_list(user.folder_permissions)
+
+    @admin.display(description=gettext_lazy("log"))
+    def log(self, user):
+        return format_html_join(
+            " · ",
+            "{}",
+            [
+                (link("audit_event_changelist", _("What they did"), q=user.email),),
+                (link("fileshare_file_changelist", _("Their files"), uploaded_by__id__exact=user.pk),),
+                (link("accounts_apitoken_changelist", _("Their API tokens"), user__id__exact=user.pk),),
+            ],
+        )
+
+    def save_model(self, request, obj, form, change):
+        """Only what the form changed, so that nobody else's change of the rest is undone."""
+        chosen = {name: form.cleaned_data[name] for name in form.changed_data}
+        facts = {name: chosen[name] for name in ("name", "is_active", "email") if name in chosen}
+        if "groups" in chosen:
+            facts["roles"] = [group.name for group in chosen["groups"]]
+        if "company" in chosen:
+            facts["company_id"] = chosen["company"].pk if chosen["company"] else None
+        if not change:
+            saved = invitations.invite(by=request.user, **facts)
+            self.message_user(request, _("An invitation is on its way to %(email)s.") % {"email": saved.email})
+        elif facts:
+            saved = roles.change_user(by=request.user, user_id=obj.pk, **facts)
+        else:
+            return
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request, obj):
+        invitations.withdraw(by=request.user, user_id=obj.pk)
+
+    # --- Several at once ---
+
+    def chosen_line(self, user):
+        return f"{user.name} · {user.email}"
+
+    def _change_each(self, request, users, operation, *, own=True):
+        """Call `operation` for each user; `own=False` leaves out who is asking."""
+
+        def change(user):
+            if not own and user.pk == request.user.pk:
+                raise Conflict(_("This is your own account."))
+            operation(by=request.user, user_id=user.pk)
+
+        self.each(
+            request,
+            users or (),
+            change,
+            done_words=lambda n: ngettext("%(n)d account was changed.", "%(n)d accounts were changed.", n) % {"n": n},
+        )
+
+    def _give_each(self, request, queryset, *, action, title, form_class):
+        """Ask for the one thing everybody gets; with the answer, give it."""
+        return self.ask(
+            request,
+            queryset,
+            action=action,
+            title=title,
+            form_class=form_class,
+            perform=lambda users, form: self._change_each(
+                request, users, lambda **who: roles.change_user(**who, **form.facts())
+            ),
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Set the company…"))
+    def set_company(self, request, queryset):
+        return self._give_each(
+            request, queryset, action="set_company", title=_("Set the company"), form_class=CompanyChoice
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Add a role…"))
+    def add_role(self, request, queryset):
+        return self._give_each(request, queryset, action="add_role", title=_("Add a role"), form_class=RoleChoice)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Switch on: may log in"))
+    def switch_on(self, request, queryset):
+        self._change_each(
+            request, self.chosen(request, queryset), lambda **who: roles.change_user(**who, is_active=True)
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Switch off: may not log in"))
+    def switch_off(self, request, queryset):
+        self._change_each(
+            request, self.chosen(request, queryset), lambda **who: roles.change_user(**who, is_active=False), own=False
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Open again: closed by its owner"))
+    def reopen(self, request, queryset):
+        self._change_each(request, self.chosen(request, queryset), privacy.reopen_account)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Mail the invitation again"))
+    def invite_again(self, request, queryset):
+        self._change_each(request, self.chosen(request, queryset), invitations.invite_again)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Log out everywhere"))
+    def log_out(self, request, queryset):
+        self._change_each(request, self.chosen(request, queryset), roles.log_out)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Remove the second factors of a locked-out person"))
+    def remove_second_factors(self, request, queryset):
+        if not sign_in.is_fresh(request):
+            self.message_user(request, _("Confirm that it is you, then choose that again."), messages.WARNING)
+            return redirect(f"{reverse('security-confirm')}?{urlencode({'next': request.path})}")
+        return self._change_each(request, self.chosen(request, queryset), second_factor.remove_all)

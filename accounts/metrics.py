@@ -1,0 +1,20 @@
+"""What of people's mail is told at /metrics."""
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from config import metrics
+
+from .models import OutgoingMail
+
+
+@metrics.reader
+def mail():
+    """The outbox."""
+    waiting = OutgoingMail.objects.filter(sent_at=None, failed_at=None)
+    facts = waiting.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    age = 0 if facts["oldest"] is None else (timezone.now() - facts["oldest"]).total_seconds()
+    return [
+        metrics.gauge("portal_mail_waiting", "Letters that wait in the outbox.", facts["count"]),
+        metrics.gauge("portal_mail_oldest_seconds", "Age of the oldest waiting letter.", age),
+    ]

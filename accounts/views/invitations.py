@@ -1,0 +1,35 @@
+"""The page behind the link of an invitation."""
+
+from django.shortcuts import render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from config.errors import Refused
+from config.forms import attempt
+
+from .. import invitations, passwords, tokens
+from ..forms import InvitationForm
+from .auth import link_state
+
+
+@sensitive_post_parameters("new_password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request):
+    """Choose a password for an account that a super made; opening the page spends nothing."""
+    state, status, user = "ask", 200, None
+    token = request.POST.get("token", "") if request.method == "POST" else request.GET.get("token", "")
+    form = InvitationForm(request.POST or None, initial={"token": token})
+    try:
+        user = tokens.read_link_token(token, tokens.INVITE)
+        if request.method == "POST":
+            status = 400
+            if form.is_valid():
+                done, refusal = attempt(form, invitations.accept, **form.cleaned_data)
+                if done:
+                    state, status = "done", 200
+                elif not isinstance(refusal, passwords.WeakPassword):
+                    raise refusal
+    except Refused as refusal:
+        state, status = link_state(refusal), refusal.status
+    context = {"form": form, "state": state, "invited": user}
+    return render(request, "accounts/invitation.html", context, status=status)

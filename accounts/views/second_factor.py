@@ -1,0 +1,230 @@
+"""Pages of the second factor: the second step of a log-in, passkeys alone, setting factors up and removing them."""
+
+from functools import wraps
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from config.forms import attempt
+from config.refusals import wants_json
+from config.throttling import throttle
+
+from .. import halfway, passkeys, second_factor, sign_in
+from ..forms import CodeForm, LoginForm, PasskeyForm, RecoveryCodeForm, SecondStepForm
+from .auth import login_context, safe_next
+
+get_or_post = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def needs_proof(view):
+    """Only for somebody who has just proved to be the owner; others are asked to, and come back."""
+
+    @wraps(view)
+    def asked(request, *args, **kwargs):
+        if sign_in.is_fresh(request):
+            return view(request, *args, **kwargs)
+        if wants_json(request):
+            raise sign_in.ConfirmFirst
+        return confirm_first(request, request.path if request.method == "GET" else "profile-security")
+
+    return asked
+
+
+def confirm_first(request, target):
+    """The way to the page that asks who sits there, and from there to `target`, a path or the name of a page."""
+    if request.method == "POST":
+        messages.info(request, _("Confirm that it is you, then choose that again."))
+    return redirect(f"{reverse('security-confirm')}?{urlencode({'next': resolve_url(target)})}")
+
+
+# --- Logging in -------------------------------------------------------------------------------------
+
+
+def _begin_again(request, refusal):
+    halfway.forget(request)
+    messages.error(request, refusal.message)
+    return redirect("login")
+
+
+@sensitive_post_parameters("code", "recovery_code", "passkey")
+@get_or_post
+def login_second_step(request):
+    """The second step of a log-in: a code, a recovery code or a passkey."""
+    if request.user.is_authenticated:
+        return redirect("home")
+    try:
+        user = halfway.of(request).user
+    except halfway.HalfwayOver as refusal:
+        return _begin_again(request, refusal)
+    form = SecondStepForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            throttle(request, "login_address")
+            throttle(request, "second_factor", account=user.email)
+            done, result = attempt(form, sign_in.finish_browser, request=request, **form.cleaned_data)
+            if done:
+                return redirect(result or "home")
+            if isinstance(result, halfway.HalfwayOver):
+                return _begin_again(request, result)
+            status = result.status
+    methods = second_factor.methods(user)
+    if not methods:
+        # A super removed them meanwhile: the password is enough, and has to be given once more.
+        return _begin_again(request, halfway.HalfwayOver())
+    context = {
+        "methods": methods,
+        "form": form,
+        "code_form": CodeForm(),
+        "recovery_form": RecoveryCodeForm(),
+    }
+    return render(request, "accounts/second_factor_login.html", context, status=status)
+
+
+@sensitive_post_parameters("passkey")
+@require_POST
+def login_passkey(request):
+    """Log in by a passkey alone."""
+    target = safe_next(request)
+    if request.user.is_authenticated:
+        return redirect(target or "home")
+    form = PasskeyForm(request.POST)
+    status = 400
+    if form.is_valid():
+        throttle(request, "passkey")
+        done, result = attempt(form, sign_in.sign_in_by_passkey, request=request, passkey=form.cleaned_data["passkey"])
+        if done:
+            return redirect(target or "home")
+        status = result.status
+    return render(request, "accounts/login.html", login_context(LoginForm(), target, form), status=status)
+
+
+@require_POST
+def passkey_options(request, purpose):
+    """What the browser's passkey dialog needs, as JSON, with a challenge that this session remembers."""
+    if purpose not in passkeys.PURPOSES or not passkeys.are_possible():
+        raise Http404
+    throttle(request, "passkey")
+    if purpose == passkeys.LOGIN:
+        if not request.user.is_authenticated:
+            # Whoever only opens the log-in page leaves nothing for long.
+            request.session.set_expiry(halfway.BROWSER_SECONDS)
+        options = passkeys.assertion_options(request.session, purpose)
+    elif purpose == passkeys.SECOND_STEP:
+        options = passkeys.assertion_options(request.session, purpose, halfway.of(request).user)
+    elif not request.user.is_authenticated:
+        raise Http404
+    elif purpose == passkeys.CONFIRM:
+        options = passkeys.assertion_options(request.session, purpose, request.user)
+    else:
+        sign_in.demand_fresh(request)
+        options = passkeys.registration_options(request.session, request.user)
+    return HttpResponse(options, content_type="application/json")
+
+
+# --- Setting up -------------------------------------------------------------------------------------
+
+
+@login_required
+@require_http_methods(["GET", "HEAD"])
+def choose(request):
+    """Which second factor to set up; here somebody lands whose role asks for one."""
+    context = {
+        "methods": second_factor.methods(request.user),
+        "required": second_factor.is_required(request.user),
+        "passkeys_possible": passkeys.are_possible(),
+    }
+    return render(request, "accounts/second_factor.html", context)
+
+
+@sensitive_post_parameters("code")
+@login_required
+@get_or_post
+@needs_proof
+def authenticator(request):
+    """The QR code of a new authenticator app, confirmed by a code it shows."""
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        throttle(request, "second_factor")
+        done, result = attempt(
+            form, second_factor.add_app, user=request.user, session=request.session, code=form.cleaned_data["code"]
+        )
+        if done:
+            return _after_adding(request, result, _("Your authenticator app is set up."))
+    facts = second_factor.setup_facts(request.session, request.user)
+    context = {**facts, "form": form, "replaces": second_factor.TOTP in second_factor.methods(request.user)}
+    return render(request, "accounts/second_factor_app.html", context, status=400 if form.errors else 200)
+
+
+@sensitive_post_parameters("passkey")
+@login_required
+@get_or_post
+@needs_proof
+def add_passkey(request):
+    """Name a passkey and make it."""
+    form = PasskeyForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            done, result = attempt(
+                form,
+                second_factor.register_passkey,
+                user=request.user,
+                session=request.session,
+                name=form.cleaned_data["name"],
+                credential=form.cleaned_data["passkey"],
+            )
+            if done:
+                return _after_adding(request, result, _("Your passkey is set up."))
+            status = result.status
+    context = {"form": form, "passkeys_possible": passkeys.are_possible()}
+    return render(request, "accounts/passkey_add.html", context, status=status)
+
+
+def _after_adding(request, codes, text):
+    messages.success(request, text)
+    if codes is None:
+        return redirect("profile-security")
+    return _show_codes(request, codes)
+
+
+def _show_codes(request, codes):
+    """The one time they are shown: the answer itself, since nothing may keep them."""
+    return render(request, "accounts/second_factor_codes.html", {"codes": codes})
+
+
+@login_required
+@require_POST
+@needs_proof
+def new_recovery_codes(request):
+    """Ten new recovery codes, shown once."""
+    return _show_codes(request, second_factor.new_codes(user=request.user))
+
+
+@login_required
+@require_POST
+@needs_proof
+def remove_authenticator(request):
+    """Remove the authenticator app."""
+    second_factor.remove_app(user=request.user)
+    messages.success(request, _("Your authenticator app is removed."))
+    return redirect("profile-security")
+
+
+@login_required
+@require_POST
+@needs_proof
+def remove_passkey(request, passkey_id):
+    """Remove a passkey."""
+    second_factor.remove_passkey(user=request.user, passkey_id=passkey_id)
+    messages.success(request, _("The passkey is removed."))
+    return redirect("profile-security")
