@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .api import archives, files, folders, uploads
+from .api import archives, file_requests, files, folders, shares, uploads
 
 urlpatterns = [
     path("ops/upload", files.OpsUpload.as_view(), name="api-ops-upload"),
@@ -18,7 +18,12 @@ urlpatterns = [
     path("files/<str:file_id>/download", files.FileDownload.as_view(), name="api-file-download"),
     path("files/<str:file_id>/tags", files.FileTags.as_view(), name="api-file-tags"),
     path("files/<str:file_id>/tags/<str:tag_id>", files.FileTag.as_view(), name="api-file-tag"),
+    path("files/<str:file_id>/share", shares.FileShares.as_view(), name="api-file-shares"),
+    path("files/<str:file_id>/share/<str:share_id>", shares.OneShare.as_view(), name="api-file-share"),
     path("files/<str:file_id>/restore", files.Restore.as_view(), name="api-file-restore"),
+    path("file-requests", file_requests.FileRequests.as_view(), name="api-file-requests"),
+    path("file-requests/<str:request_id>", file_requests.OneFileRequest.as_view(), name="api-file-request"),
+    path("file-requests/<str:request_id>/files", file_requests.ReceivedFiles.as_view(), name="api-received-files"),
     path("fileshare/folders", folders.Folders.as_view(), name="api-folders"),
     path("fileshare/folders/<str:folder_id>", folders.OneFolder.as_view(), name="api-folder"),
     path("fileshare/folders/<str:folder_id>/subfolders", folders.Subfolders.as_view(), name="api-subfolders"),

@@ -6,7 +6,7 @@ finished and inspected outside any transaction, and one short transaction makes 
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from django.db import DatabaseError, connection, transaction
@@ -18,47 +18,56 @@ from django.utils.translation import gettext as _
 from audit.log import record
 from audit.models import Action
 from config.access import exists, get_visible
-from config.errors import Conflict, Invalid
+from config.errors import Conflict
 from config.queue import send_after_commit
 
-from . import file_types, inspection, quotas, tags
+from . import file_types, files, inspection, quotas, receiving, tags, virus_gate
+from .folders import locked_folder
 from .models import File, Upload
 from .models.uploads import UploadStatus
 from .storage import ObjectMissing, Part, StoreUnavailable, get_store
-from .uploads import UploadGone, drop, initiate, place_for, record_refusal, remove_bytes
+from .uploads import UploadGone, done_by, drop, initiate, place_for, record_refusal, remove_bytes
 
 # A request that claimed an upload and died is taken over after this long; one that lives renews its claim.
 CLAIM_LEASE = timedelta(seconds=30)
+# What is read in a blink has its checksums in the answer; those of larger files are a task's.
+DIGEST_AT_ONCE_BYTES = 16 * 1024 * 1024
 # How long a second "complete" waits for the first one's answer, in seconds.
 PATIENCE_SECONDS = 10
 
 
-def complete(*, user, file_id, upload_id=None, parts=None):
+def complete(*, user, file_id, upload_id=None, parts=None, sender=None):
     """Turn an upload of `user` whose bytes have all come into a File, and return it; again: the same File.
 
+    `sender` is the RequestSender who began it on their behalf: what others began is not theirs to complete.
     `parts` [{part_number, etag}] name the parts of a multipart upload. Raises Http404; Conflict-like 409
     when bytes are missing or not as declared (the upload can be mended); FileTypeRefused (415) when
     the content is not what it claims, and then nothing of it stays.
     """
-    done = _completed(user, file_id)
+    done = _completed(user, file_id, sender)
     if done is not None:
         return done
-    upload = get_visible(file_id, Upload.objects.of(user))
+    upload = get_visible(file_id, Upload.objects.begun_by(user, sender))
+    if sender is not None and upload.expires_at <= timezone.now():
+        # Its request was closed meanwhile.
+        raise UploadGone
     place_for(user=user, folder_id=upload.folder_id, subfolder_id=upload.subfolder_id)
-    if upload.is_multipart:
-        if parts is None:
-            raise Invalid("parts", _("Name the parts of a multipart upload."))
-        if upload_id != upload.store_upload_id:
-            raise Conflict(_("This is not the upload_id of this file."), code="wrong_upload_id")
+    if upload.is_multipart and upload_id != upload.store_upload_id:
+        raise Conflict(_("This is not the upload_id of this file."), code="wrong_upload_id")
     if not _claim(upload):
-        return _wait_for_the_other(user, file_id)
+        return _wait_for_the_other(user, file_id, sender)
     with _claim_renewed(upload):
         try:
             info = _finish_in_store(upload, parts)
         except BaseException:
             _unclaim(upload)
             raise
-        return _publish(upload, info)
+        file = _publish(upload, info)
+    if not file.sha256 and file.size_bytes <= DIGEST_AT_ONCE_BYTES:
+        # The file is made: a store that fails just now is asked again by the task.
+        with suppress(StoreUnavailable):
+            files.read_checksums(file)
+    return file
 
 
 def receive(*, user, place, filename, content_type, stream, size_bytes, **options):
@@ -72,7 +81,10 @@ def receive(*, user, place, filename, content_type, stream, size_bytes, **option
     # Claimed from the start, and in one piece whatever its size: nobody else sends bytes of a form's upload.
     upload.part_size = None
     upload.status, upload.claimed_at = UploadStatus.COMPLETING, timezone.now()
-    upload.save(update_fields=["part_size", "status", "claimed_at"])
+    facts = {name: getattr(upload, name) for name in ("part_size", "status", "claimed_at")}
+    if not Upload.objects.filter(pk=upload.pk).update(**facts):
+        # Given up in the same moment: its request was closed.
+        raise UploadGone
     with _claim_renewed(upload):
         try:
             info = get_store().write(upload.object_key, stream, size_limit=size_bytes, content_type=upload.content_type)
@@ -88,7 +100,10 @@ def claimable():
     return Upload.objects.filter(Q(status=UploadStatus.PENDING) | lost)
 
 
-def _completed(user, file_id):
+def _completed(user, file_id, sender):
+    if sender is not None:
+        # They see nothing, their own files neither: it is the receipt that is theirs.
+        return File.objects.filter(pk=file_id, receipt__sender=sender).first()
     if not exists(file_id, File.objects.filter(uploaded_by=user)):
         return None
     return get_visible(file_id, File.objects.visible_to(user))
@@ -134,17 +149,17 @@ def _unclaim(upload):
     _mine(upload).update(status=UploadStatus.PENDING, claimed_at=None)
 
 
-def _wait_for_the_other(user, file_id):
+def _wait_for_the_other(user, file_id, sender):
     """What the request that claimed the upload first makes of it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         time.sleep(0.1)
-        done = _completed(user, file_id)
+        done = _completed(user, file_id, sender)
         if done is not None:
             return done
-        upload = Upload.objects.of(user).filter(pk=file_id).first()
+        upload = Upload.objects.begun_by(user, sender).filter(pk=file_id).first()
         if upload is None:
-            done = _completed(user, file_id)
+            done = _completed(user, file_id, sender)
             if done is None:
                 raise Http404
             return done
@@ -157,7 +172,7 @@ def _finish_in_store(upload, parts):
     store = get_store()
     if upload.is_multipart:
         # What the caller says of a part; its size is the store's to know.
-        named = [Part(part["part_number"], part["etag"], size_bytes=0) for part in parts]
+        named = [Part(part["part_number"], part["etag"], size_bytes=0) for part in parts or ()]
         info = store.complete_multipart(
             upload.object_key,
             upload.store_upload_id,
@@ -190,6 +205,7 @@ def _publish(upload, info, *, keep_on_fault=True):
                 name=upload.filename,
                 size_bytes=upload.size_bytes,
                 refusal=refusal,
+                sender=upload.sender,
             )
             drop(upload)
         raise
@@ -217,7 +233,8 @@ def _make_file(upload, info):
     if Upload.objects.select_for_update().filter(pk=upload.pk).first() is None:
         raise UploadGone
     now = timezone.now()
-    days = upload.folder.retention_days
+    # As it is now: the folder that came with the request is as old as its body was long.
+    days = locked_folder(upload.folder_id).retention_days
     file = File.objects.create(
         pk=upload.pk,
         folder=upload.folder,
@@ -233,11 +250,21 @@ def _make_file(upload, info):
         visibility=upload.visibility,
         uploaded_at=now,
         expires_at=None if days is None else now + timedelta(days=days),
+        **virus_gate.first_state(),
     )
+    virus_gate.queue_scan()
     file.tags.set(tags.rows(upload.tags))
     quotas.settle(folder_id=upload.folder_id, reserved_bytes=upload.size_bytes, size_bytes=info.size_bytes)
+    if upload.sender_id:
+        receiving.settle(upload, file)
     Upload.objects.filter(pk=upload.pk).delete()
-    record(Action.UPLOAD, user=upload.uploaded_by, target=file, folder=upload.folder, size_bytes=file.size_bytes)
+    record(
+        Action.UPLOAD,
+        target=file,
+        folder=upload.folder,
+        size_bytes=file.size_bytes,
+        **done_by(upload.uploaded_by, upload.sender),
+    )
     if not file.sha256 or file.crc32 is None:
         send_after_commit("fileshare.tasks.complete_checksums")
     return file

@@ -5,18 +5,19 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from audit.log import record
+from audit.log import record, record_seldom
 from audit.models import Action
-from config.access import get_allowed, get_visible
+from config.access import get_visible
 from config.errors import Refused
 
-from . import links
-from .models import File, RedeemedLink
+from . import links, virus_gate
+from .models import File, RedeemedLink, ShareDownload
 from .storage import ObjectMissing, get_store, ranges
 
 
@@ -62,8 +63,8 @@ def wanted(request, file):
 
 
 def downloadable(*, user, file_id):
-    """The File `user` may download. Raises Http404 or PermissionDenied."""
-    return get_allowed(file_id, visible=File.objects.visible_to(user), allowed=File.objects.downloadable_by(user))
+    """The File `user` may download. Raises Http404, PermissionDenied, or NotClean (403) for one of theirs."""
+    return virus_gate.get_clean(file_id, user=user, allowed=File.objects.downloadable_by(user))
 
 
 @transaction.atomic
@@ -107,21 +108,40 @@ def redeem(*, user, token, request):
 
     Raises LinkForged (400), NotSignedIn (401), NotYours (403), Http404, LinkExpired or LinkUsed (410).
     """
-    link = links.read(token)
+    link = None
+    try:
+        link = links.read(token)
+        return _redeemed(user, link, request)
+    except (links.LinkForged, links.LinkExpired, LinkUsed, NotYours, Http404) as refusal:
+        _record_refused(user, link, getattr(refusal, "code", "not_found"))
+        raise
+
+
+def _record_refused(user, link, code):
+    file = link and File.objects.filter(pk=link.file_id).select_related("folder").first()
+    record_seldom(
+        Action.LINK_REFUSED,
+        about=f"{user.pk} {link and link.file_id}",
+        code=code,
+        user=user,
+        target=file,
+        folder=file and file.folder,
+    )
+
+
+def _redeemed(user, link, request):
     redeemed = RedeemedLink.objects.filter(nonce=link.nonce).first() if link.nonce else None
     if link.has_expired and redeemed is None:
         raise links.LinkExpired
     if not user.is_authenticated:
         raise NotSignedIn
     if user.pk != link.user_id:
-        record(Action.LINK_REFUSED, user=user, email="", code="link_of_another", file=str(link.file_id))
         raise NotYours
     file = get_visible(link.file_id, File.objects.downloadable_by(user).select_related("folder"))
     asked = wanted(request, file)
     if redeemed is not None:
         grace_over = timezone.now() - redeemed.redeemed_at > timedelta(seconds=settings.RESUME_GRACE_SECONDS)
         if grace_over or (asked.has_bytes and asked.from_start):
-            record(Action.LINK_REFUSED, user=user, target=file, folder=file.folder, code="link_used")
             raise LinkUsed
         return file
     if not asked.has_bytes:
@@ -141,15 +161,26 @@ def redeem(*, user, token, request):
 def authorize_store_get(claims, request):
     """The File of a presigned URL the portal serves, if its maker may still download it; counted from byte 0.
 
-    Raises Http404.
+    That of a share link's use was counted when it was spent. Raises Http404.
     """
-    user = User.objects.with_company().filter(pk=claims.get("user"), is_active=True).first()
+    if "share_download" in claims:
+        return _of_share(claims["share_download"])
+    people = User.objects.with_company().with_second_factor()
+    user = people.filter(pk=claims.get("user"), is_active=True, lacks_second_factor=False).first()
     files = File.objects.none() if user is None else File.objects.downloadable_by(user).select_related("folder")
     file = get_visible(claims.get("file"), files)
     asked = wanted(request, file)
     if asked.has_bytes and asked.from_start:
         _count(user, file)
     return file
+
+
+def _of_share(grant_id):
+    grants = ShareDownload.objects.open().select_related("share__file__folder", "share__created_by__company")
+    share = get_visible(grant_id, grants).share
+    if share.breaks_folder_rules:
+        raise Http404
+    return get_visible(share.file_id, File.objects.shareable_by(share.created_by))
 
 
 @transaction.atomic

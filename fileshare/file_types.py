@@ -18,11 +18,23 @@ GENERAL = "general"
 UNKNOWN_TYPE = "application/octet-stream"
 
 
+MESSAGES = {
+    "extension_not_allowed": _("Only .docx, .xlsx and .pptx files are taken here."),
+    "extension_blocked": _("Files of this kind are not taken: they could do harm."),
+    "content_type_blocked": _("Files of this kind are not taken: they could do harm."),
+    "content_type_mismatch": _("The file's name and its declared type do not agree."),
+}
+
+
 class FileTypeRefused(Refused):
     """A 415: the file is of a kind this folder does not take, or is not what it says it is."""
 
     def __init__(self, code, message):
         super().__init__(415, code, message)
+
+
+def _refusal(code):
+    return FileTypeRefused(code, MESSAGES[code])
 
 
 class FileType(NamedTuple):
@@ -214,10 +226,10 @@ def check_extension(policy, filename):
     extension = filenames.extension(filenames.clean(filename))
     if policy == OFFICE:
         if extension not in OFFICE_EXTENSIONS:
-            raise FileTypeRefused("extension_not_allowed", _("Only .docx, .xlsx and .pptx files are taken here."))
+            raise _refusal("extension_not_allowed")
     elif policy == GENERAL:
         if extension in BLOCKED_EXTENSIONS:
-            raise FileTypeRefused("extension_blocked", _("Files of this kind are not taken: they could do harm."))
+            raise _refusal("extension_blocked")
     else:
         raise ValueError(f"unknown type policy: {policy!r}")
     return extension
@@ -239,14 +251,14 @@ def check_declared(policy, filename, content_type):
     extension = check_extension(policy, filename)
     declared = (content_type or "").partition(";")[0].strip().lower() or UNKNOWN_TYPE
     if declared in BLOCKED_TYPES or "macroenabled" in declared:
-        raise FileTypeRefused("content_type_blocked", _("Files of this kind are not taken: they could do harm."))
+        raise _refusal("content_type_blocked")
     if not _MIME.fullmatch(declared):
         raise FileTypeRefused("content_type_mismatch", _("The declared content type is not one."))
     known = KNOWN_TYPES.get(extension)
     if known is None:
         return declared if _may_keep(declared) else UNKNOWN_TYPE
     if declared not in {known.content_type, UNKNOWN_TYPE} | known.aliases:
-        raise FileTypeRefused("content_type_mismatch", _("The file's name and its declared type do not agree."))
+        raise _refusal("content_type_mismatch")
     return known.content_type
 
 
@@ -260,9 +272,11 @@ def kind(filename):
     return _KINDS.get(filenames.extension(filename), "other")
 
 
-def endings_of_kind(word):
-    """The extensions of a kind, as `kind` says it; none for another word."""
-    return [ending for ending, of_kind in _KINDS.items() if of_kind == word]
+def endings_of(word):
+    """The extensions of a kind, as `kind` says it, or of a content type; none for another word."""
+    return [ending for ending, of_kind in _KINDS.items() if of_kind == word] or [
+        ending for ending, known in KNOWN_TYPES.items() if word == known.content_type or word in known.aliases
+    ]
 
 
 def _may_keep(declared):

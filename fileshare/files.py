@@ -9,12 +9,13 @@ from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.roles import assert_super
 from audit.log import record
 from audit.models import Action
 from config.access import get_allowed, get_visible
 from config.errors import Conflict, Invalid
 
-from . import file_types, filenames, quotas, tags
+from . import file_types, filenames, holds, news, quotas, tags
 from .folders import locked_folder
 from .models import File, Visibility
 from .storage import ObjectMissing, get_store
@@ -115,14 +116,18 @@ def _tag_names(file):
 
 @transaction.atomic
 def delete(*, user, file_id):
-    """Move a file to the trash: out of everybody's reach at once, still counted. Returns the File.
+    """Move a file to the trash: out of everybody's reach at once, still counted; an uploader who did not do it is told.
+    Returns the File.
 
-    Raises Http404 when `user` may not see it, PermissionDenied when they may see it but not delete it.
+    Raises Http404 when `user` may not see it, PermissionDenied when they may see it but not delete it, Held (409).
     """
+    holds.guard()
     file = _changeable(user, file_id)
+    holds.assert_file_free(file)
     file.deleted_at, file.deleted_by = timezone.now(), user
     file.save(update_fields=["deleted_at", "deleted_by"])
     record(Action.DELETE, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes)
+    news.tell_of_deletion(file, by=user)
     return file
 
 
@@ -143,11 +148,32 @@ def restore(*, user, file_id):
 def purge(*, user, file_id):
     """Delete a file in the trash for good and give its space back. Returns the File as it was.
 
-    Raises Http404, PermissionDenied, Conflict (409) when it has not been deleted. Its bytes go after
+    Raises Http404, PermissionDenied, Conflict (409) when it has not been deleted, Held (409). Its bytes go after
     the commit.
     """
+    holds.guard()
     locked_folder(_in_trash(user, file_id).folder_id)
-    file = _in_trash(user, file_id, lock=True)
+    return _purged(_in_trash(user, file_id, lock=True), user)
+
+
+@transaction.atomic
+def purge_quarantined(*, by, file_id):
+    """Delete a file in quarantine for good, as a super, in the trash or not; its uploader is told. Returns the File as
+    it was.
+
+    Raises PermissionDenied for anybody but a super, Http404 for a file that is in no quarantine, Held (409).
+    """
+    assert_super(by)
+    holds.guard()
+    rows = File.objects.quarantined()
+    locked_folder(get_visible(file_id, rows).folder_id)
+    file = _purged(get_visible(file_id, rows.select_for_update(of=("self",))), by)
+    news.tell_of_quarantine(file, state="deleted", by=by)
+    return file
+
+
+def _purged(file, user):
+    holds.assert_file_free(file)
     pk = file.pk
     _remove(file, Action.PURGE, user=user)
     file.pk = pk
@@ -166,16 +192,25 @@ def _in_trash(user, file_id, *, lock=False):
 def remove_expired(*, limit=500):
     """Remove files whose time is over, in their folder or in the trash; many workers may run it at once.
 
-    Returns how many went, at most twice `limit`.
+    What is held stays. Returns how many went, at most twice `limit`.
     """
-    expired = _remove_all(File.objects.expired(), "expires_at", Action.EXPIRED, limit)
-    return expired + _remove_all(File.objects.forgotten(), "deleted_at", Action.PURGE, limit)
+    expired = _remove_all(File.objects.expired().not_held(), "expires_at", Action.EXPIRED, limit)
+    return expired + _remove_all(File.objects.forgotten().not_held(), "deleted_at", Action.PURGE, limit)
+
+
+def remove_from(folder, *, limit=500):
+    """Remove the files of a folder that nothing holds for good, in the trash or not; many may run it at once.
+
+    Returns how many went.
+    """
+    return _remove_all(File.objects.filter(folder=folder).not_held(), "uploaded_at", Action.PURGE, limit)
 
 
 def _remove_all(rows, time_field, action, limit):
     count = 0
     for pk, folder_id in list(rows.order_by(time_field).values_list("pk", "folder_id")[:limit]):
         with transaction.atomic():
+            holds.guard()
             locked_folder(folder_id)
             file = rows.select_for_update(skip_locked=True).filter(pk=pk).first()
             if file is not None:

@@ -10,15 +10,18 @@ from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from accounts.models import Company, Role, User
+from accounts.models import Role, User
 from accounts.notifications import notify
+from accounts.roles import company_of
 from audit.log import record
 from audit.models import Action
 from config.access import get_allowed, get_visible
 from config.errors import Conflict, Invalid
 from config.queue import send_after_commit
 
+from . import holds
 from .models import DOCUMENTS_SLUG, Folder, FolderPermission, Subfolder, TypePolicy
+from .models.folders import PERSONAL_NAME
 
 PERSONAL_PREFIX = "u-"
 
@@ -30,7 +33,7 @@ def personal_folder(user):
         folder, _created = Folder.objects.get_or_create(
             owner=user,
             defaults={
-                "name": _("My files"),
+                "name": PERSONAL_NAME,
                 "slug": f"{PERSONAL_PREFIX}{user.pk}",
                 "type_policy": TypePolicy.GENERAL,
                 "retention_days": None,
@@ -74,15 +77,6 @@ def _new_slug(given, name, taken):
     return slug
 
 
-def _company(company_id):
-    if company_id is None:
-        return None
-    company = Company.objects.filter(pk=company_id).first()
-    if company is None:
-        raise Invalid("company_id", _("There is no such company."))
-    return company
-
-
 @transaction.atomic
 def create_folder(*, user, name, slug=None, company_id=None, **facts):
     """Make a company folder, or a special one without `company_id`. Returns it.
@@ -92,10 +86,15 @@ def create_folder(*, user, name, slug=None, company_id=None, **facts):
     """
     if not Folder.objects.may_be_made_by(user):
         raise PermissionDenied
-    folder = Folder(name=name, company=_company(company_id), created_by=user, **facts)
+    return make_folder(by=user, name=name, slug=slug, company=company_of(company_id), **facts)
+
+
+def make_folder(*, by, name, slug=None, company=None, **facts):
+    """create_folder for callers that have asked who may, in their transaction; `by` is None for the portal itself."""
+    folder = Folder(name=name, company=company, created_by=by, **facts)
     folder.slug = _new_slug(slug, name, lambda text: Folder.objects.filter(slug=text).exists())
     _save(folder)
-    record(Action.FOLDER_CREATED, user=user, target=folder, folder=folder)
+    record(Action.FOLDER_CREATED, user=by, target=folder, folder=folder)
     return folder
 
 
@@ -107,13 +106,15 @@ def change_folder(*, user, folder_id, **changes):
     Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
     """
     folder = _manageable(user, folder_id)
+    asked = list(changes)
+    before = {name: getattr(folder, name) for name in asked}
     slug = changes.pop("slug", None)
     if slug and slug != folder.slug:
         if folder.kind in ("documents", "personal"):
             raise Conflict(_("This folder keeps its slug."), code="built_in_folder")
         folder.slug = _new_slug(slug, folder.name, lambda text: Folder.objects.filter(slug=text).exists())
     if "company_id" in changes:
-        company = _company(changes.pop("company_id"))
+        company = company_of(changes.pop("company_id"))
         if company is not None and folder.kind in ("documents", "personal"):
             raise Conflict(_("This folder belongs to no company."), code="built_in_folder")
         folder.company = company
@@ -126,7 +127,8 @@ def change_folder(*, user, folder_id, **changes):
     for name, value in changes.items():
         setattr(folder, name, value)
     _save(folder)
-    record(Action.FOLDER_CHANGED, user=user, target=folder, folder=folder, after=changes)
+    after = {name: getattr(folder, name) for name in asked}
+    record(Action.FOLDER_CHANGED, user=user, target=folder, folder=folder, before=before, after=after)
     return folder
 
 
@@ -142,12 +144,19 @@ def _save(folder):
 def delete_folder(*, user, folder_id):
     """Delete a folder that holds no files and no uploads on their way, with its subfolders and permissions.
 
-    Files of it in the trash count. Raises Http404, PermissionDenied, Conflict (409).
+    Files of it in the trash count, and so does space on loan, which somebody paid for. Raises Http404,
+    PermissionDenied, Conflict (409), Held (409).
     """
+    holds.guard()
     folder = _manageable(user, folder_id)
+    holds.assert_folder_free(folder)
     if folder.kind == "documents":
         raise Conflict(_("Client documents cannot be deleted."), code="built_in_folder")
     _assert_empty(folder, _("The folder is not empty."))
+    if folder.grants.active().exists():
+        raise Conflict(
+            _("The folder has extra space that still runs. Delete it when that is over."), code="space_running"
+        )
     record(Action.FOLDER_DELETED, user=user, target=folder, folder=folder)
     folder.delete()
 
@@ -155,10 +164,20 @@ def delete_folder(*, user, folder_id):
 @transaction.atomic
 def create_subfolder(*, user, folder_id, name, slug=None):
     """Make a subfolder. Raises Http404, PermissionDenied, Conflict (409) for a slug taken in the folder."""
-    folder = _manageable(user, folder_id)
+    return make_subfolder(by=user, folder=_manageable(user, folder_id), name=name, slug=slug)
+
+
+def make_subfolder(*, by, folder, name, slug=None):
+    """create_subfolder for callers that have asked who may, and hold the folder's lock.
+
+    Of two names that make the same slug the second one needs a slug of its own, for a second "Reports" is a slip;
+    names of which nothing is left in a slug are numbered.
+    """
+    if not slug and slugify(name) and folder.subfolders.filter(slug=slugify(name)).exists():
+        raise Conflict(_("There is a subfolder of this name. Choose another name or slug."), code="slug_taken")
     slug = _new_slug(slug, name, lambda text: folder.subfolders.filter(slug=text).exists())
     subfolder = Subfolder.objects.create(folder=folder, name=name, slug=slug)
-    record(Action.FOLDER_CREATED, user=user, target=subfolder, folder=folder)
+    record(Action.FOLDER_CREATED, user=by, target=subfolder, folder=folder)
     return subfolder
 
 
@@ -174,15 +193,20 @@ def rename_subfolder(*, user, subfolder_id, name):
         visible=Subfolder.objects.filter(folder__in=folders.visible_to(user)),
         allowed=Subfolder.objects.filter(folder__in=folders.manageable_by(user)).select_for_update(of=("self",)),
     )
-    subfolder.name = name
+    before, subfolder.name = {"name": subfolder.name}, name
     subfolder.save(update_fields=["name"])
-    record(Action.FOLDER_CHANGED, user=user, target=subfolder, folder=subfolder.folder)
+    after = {"name": name}
+    record(Action.FOLDER_CHANGED, user=user, target=subfolder, folder=subfolder.folder, before=before, after=after)
     return subfolder
 
 
 @transaction.atomic
 def delete_subfolder(*, user, subfolder_id):
-    """Delete an empty subfolder; files of it in the trash count. Raises Http404, PermissionDenied, Conflict (409)."""
+    """Delete an empty subfolder; files of it in the trash count.
+
+    Raises Http404, PermissionDenied, Conflict (409), Held (409) for a hold on its folder.
+    """
+    holds.guard()
     folders = Folder.objects
     subfolder = get_allowed(
         subfolder_id,
@@ -191,6 +215,7 @@ def delete_subfolder(*, user, subfolder_id):
     )
     # Uploads into it hold the folder's lock while they begin; whoever needs both rows takes this one first.
     folder = locked_folder(subfolder.folder_id)
+    holds.assert_folder_free(folder)
     _assert_empty(subfolder, _("The subfolder is not empty."))
     record(Action.FOLDER_DELETED, user=user, target=subfolder, folder=folder)
     subfolder.delete()
@@ -244,7 +269,7 @@ def revoke(*, user, permission_id):
     folders = Folder.objects
     permission = get_allowed(
         permission_id,
-        visible=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)),
+        visible=FolderPermission.objects.filter(folder__in=folders.visible_to(user)),
         allowed=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)).select_for_update(of=("self",)),
     )
     record(Action.REVOKED, user=user, folder=permission.folder, target=permission, **_facts(permission))
@@ -260,8 +285,16 @@ def _facts(permission):
 
 
 def _tell(permission, kind):
+    facts = {
+        "folder": permission.folder.name,
+        "folder_slug": permission.folder.slug,
+        "permission_type": permission.permission_type,
+    }
     if permission.user_id:
-        notify(permission.user, kind, folder=permission.folder.name, folder_slug=permission.folder.slug)
+        notify(permission.user, kind, **facts)
+    else:
+        grant_id, role_id = str(permission.pk), permission.role_id
+        send_after_commit("fileshare.tasks.tell_role", kind=kind, grant_id=grant_id, role_id=role_id, facts=facts)
 
 
 def permissions_of(*, user, folder_id):

@@ -129,6 +129,13 @@ _ACTIVE_LINK = re.compile(r"(java|vb|live)script:|data:(text/html|text/xml|appli
 _SVG_ENCODINGS = ("utf-8", "utf-16", "us-ascii", "iso-8859-1")
 
 
+MESSAGES = {
+    "content_mismatch": _("The file is not what its name says."),
+    "active_content": _("The picture holds a script or something else that acts by itself."),
+    "svg_too_large": _("An SVG picture may have at most 4 MiB: larger ones are not checked."),
+}
+
+
 class EmptyFile(Refused):
     """A 400: a file of no bytes says nothing and proves nothing."""
 
@@ -174,12 +181,16 @@ def inspect(source, *, size, filename, policy):
         _check_polyglot(reader, head, extension)
 
 
+def _refusal(code):
+    return FileTypeRefused(code, MESSAGES[code])
+
+
 def _mismatch():
-    return FileTypeRefused("content_mismatch", _("The file is not what its name says."))
+    return _refusal("content_mismatch")
 
 
 def _active():
-    return FileTypeRefused("active_content", _("The picture holds a script or something else that acts by itself."))
+    return _refusal("active_content")
 
 
 def _check_program(reader, head, extension):
@@ -264,7 +275,7 @@ def _xml_root(head):
 def _check_svg(source, size):
     """Refuse an SVG that is none, or that holds anything a browser would run or fetch by itself."""
     if size > MAX_SVG_BYTES:
-        raise FileTypeRefused("svg_too_large", _("An SVG picture may have at most 4 MiB: larger ones are not checked."))
+        raise _refusal("svg_too_large")
     root = []
 
     def declaration(version, encoding, standalone):

@@ -14,7 +14,7 @@ from audit.log import record
 from audit.models import Action
 from config.errors import Refused
 
-from . import inventory
+from . import inventory, news
 from .models import File, Folder, Upload
 from .models.folders import room_for
 from .storage import get_store
@@ -32,12 +32,13 @@ class QuotaExceeded(Refused):
 def reserve(*, folder_id, size_bytes):
     """Set `size_bytes` aside for an upload. Raises QuotaExceeded, or Http404 for a folder that is gone.
 
-    Only the row changes."""
+    Only the row changes, and who answers for a folder hears when it becomes nearly full."""
     room = Folder.objects.filter(room_for(size_bytes), pk=folder_id)
     if not room.update(reserved_bytes=F("reserved_bytes") + size_bytes):
         if not Folder.objects.filter(pk=folder_id).exists():
             raise Http404
         raise QuotaExceeded
+    news.tell_of_little_room(folder_id=folder_id, taken_bytes=size_bytes)
 
 
 def settle(*, folder_id, reserved_bytes, size_bytes):
@@ -58,7 +59,7 @@ def free(*, folder_id, size_bytes):
 
 
 def _less(field, size_bytes):
-    # Never below zero: a count that drifted must not block a delete;
+    # Never below zero: a count that drifted must not block a delete.
     return Greatest(F(field) - size_bytes, 0)
 
 

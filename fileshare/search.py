@@ -2,10 +2,10 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from operator import or_
+from operator import itemgetter, or_
 from uuid import UUID
 
 from django.db import connection
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from config.access import get_visible
 from config.errors import Invalid
+from config.pagination import Page
 
 from . import file_types, search_index
 from . import tags as tag_names
@@ -21,8 +22,12 @@ from .models import File, Folder, Tag
 
 MAX_LETTERS = 200
 MAX_WORDS = 10
-NEWEST = 20_000
-"""So many of the newest files are looked at one by one before an index is asked; words too short for it see no more."""
+MAX_TYPE_LETTERS = 120
+NEWEST = 2_000
+"""So many of the newest files are looked at one by one before an index is asked."""
+MANY = 20_000
+"""So many where an index would give more than FEW; words too short for an index see no more."""
+FEW = 5_000
 MAX_BEGUN_TAGS = 200
 """Of the tags that the words of a search begin, so many are looked for."""
 
@@ -58,16 +63,16 @@ def words_of(text):
 
 
 def endings_of(kind):
-    """The endings, with their dot, of a kind ("image") or of one type (".PDF", "pdf"); none for "".
+    """The endings, with their dot, of a kind ("image"), a content type ("image/png") or one ending (".PDF", "pdf").
 
-    Raises Invalid (400) for what is neither.
+    None for ""; what no file ends in finds nothing. Raises Invalid (400) for a text that is too long.
     """
     if not kind:
         return ()
-    word = kind.strip().lower().removeprefix(".")
-    if not (word.isascii() and word.isalnum() and len(word) <= 10):
-        raise Invalid("type", _("A type is an ending like pdf, or a kind like image."))
-    return tuple(f".{ending}" for ending in file_types.endings_of_kind(word) or [word])
+    word = unicodedata.normalize("NFC", kind).strip().lower().removeprefix(".")
+    if len(word) > MAX_TYPE_LETTERS or not word.isprintable():
+        raise Invalid("type", _("A type is an ending like pdf, a kind like image, or a content type."))
+    return tuple(f".{ending}" for ending in file_types.endings_of(word) or [word])
 
 
 def find(*, user, wanted, pages):
@@ -76,28 +81,49 @@ def find(*, user, wanted, pages):
     `pages` is a config.pagination.Keyset. Every word has to be in the name, or begin one of the file's
     tags; case does not matter and no character is special. Raises Http404 for a folder they do not
     see, Invalid (400) for tags that cannot be.
+
+    Whoever sees few files has each of them looked at. Of the many that others see, the newest are looked at
+    first, which soon fills a page with what is common; what is rare comes from an index.
     """
-    rows, everything = File.objects.downloadable_by(user).with_details(user), File.objects.filter(deleted_at=None)
+    rows = File.objects.downloadable_by(user).with_details(user).filter(*_bounds(wanted))
     if wanted.folder_id:
         place = Q(folder=get_visible(wanted.folder_id, Folder.objects.visible_to(user)))
-        rows, everything = rows.filter(place), everything.filter(place)
-    rows, everything = rows.filter(*_bounds(wanted)), everything.filter(*_bounds(wanted, names=("uploaded_at",)))
+        rows, pieces = rows.filter(place), [File.objects.downloadable_by(user).filter(place)]
+    else:
+        pieces = File.objects.downloadable_pieces(user) or [File.objects.downloadable_by(user)]
+    pieces = [piece.filter(*_bounds(wanted, names=("uploaded_at",))) for piece in pieces]
     terms = _terms(wanted)
-    if not terms:
-        return pages.page(rows)
-    one_by_one = reduce(lambda narrowed, term: narrowed.filter(term.looked_at()), terms, rows)
-    indexed = [term for term in terms if term.has_index]
-    if not indexed and not wanted.words:
-        return pages.page(one_by_one)
-    window = pages.window(everything, NEWEST)
-    page = pages.page(one_by_one.filter(window) if window else one_by_one)
-    if window is None or pages.goes_on(page) or not indexed:
+    if not all(term.can_match for term in terms):
+        return Page()
+    conditions = [*_bounds(wanted), *(term.looked_at() for term in terms)]
+
+    def among(some):
+        return pages.page(rows, pieces=[piece.filter(*conditions) for piece in some])
+
+    def newest(count):
+        return among([piece.filter(pages.window(piece, -(-count // len(pieces)))) for piece in pieces])
+
+    if not terms or search_index.are_few(pieces, MANY):
+        return among(pieces)
+    ways = _ways(terms)
+    if not ways:
+        return newest(MANY) if wanted.words else among(pieces)
+    page = newest(NEWEST)
+    if pages.goes_on(page):
         return page
-    # Half of all files may be of one type: its index is asked only where no word and no tag narrows further.
-    first = [term for term in indexed if not term.ends] or indexed
-    for term in terms:
-        rows = rows.filter(term.looked_up() if term in first else term.looked_at())
-    return pages.page(rows)
+    size, way = _smallest(ways)
+    if size > FEW:
+        page = newest(MANY)
+        if pages.goes_on(page):
+            return page
+    rest = [term.looked_at() for term in terms if term not in way.answered]
+    return pages.page(rows.filter(*rest, pk__in=search_index.among(*way.ids)))
+
+
+def _smallest(ways):
+    """(how many files it gives, the _Way) of the one that gives the fewest; beyond FEW only that they are more."""
+    counted = search_index.count([way.ids for way in ways], FEW)
+    return min(zip(counted, ways, strict=True), key=itemgetter(0))
 
 
 def _bounds(wanted, names=("uploaded_at", "size_bytes")):
@@ -116,27 +142,56 @@ class _Term:
 
     pieces: tuple[str, ...] = ()
     ends: bool = False
-    tag_ids: list = field(default_factory=list)
+    tag_ids: tuple = ()
+
+    @property
+    def can_match(self):
+        """False for a tag that no file has."""
+        return bool(self.pieces or self.tag_ids)
 
     @property
     def has_index(self):
         return all(len(piece) >= search_index.LEAST_LETTERS for piece in self.pieces)
 
+    @property
+    def tagged(self):
+        """The ids of the files that have one of the tags; None where tags do not matter."""
+        return Tagging.objects.filter(tag__in=self.tag_ids).values("file") if self.tag_ids else None
+
     def looked_at(self):
         """A condition that is answered row by row."""
-        tagged = Tagging.objects.filter(file=OuterRef("pk"), tag__in=self.tag_ids)
         either = [_in_name(piece, ends=self.ends) for piece in self.pieces]
-        if self.tag_ids or not either:
-            either.append(Q(Exists(tagged)))
+        if self.tag_ids:
+            either.append(Q(Exists(Tagging.objects.filter(file=OuterRef("pk"), tag__in=self.tag_ids))))
         return reduce(or_, either)
 
-    def looked_up(self):
-        """The same, answered by an index, which there has to be."""
-        tagged = Tagging.objects.filter(tag__in=self.tag_ids).values("file")
-        if not self.pieces:
-            return Q(pk__in=tagged)
-        found = Q(pk__in=search_index.named(self.pieces, tagged=tagged if self.tag_ids else None))
-        return found & self.looked_at() if self.ends else found
+
+@dataclass(frozen=True)
+class _Way:
+    """A question an index answers: `ids` is (SQL, parameters) of files, all that have every term of `answered`."""
+
+    ids: tuple
+    answered: tuple = ()
+
+
+def _ways(terms):
+    """The ways to ask an index for some of the terms.
+
+    Half of all files may be of one type, and an index knows where in a name a piece is as little as anybody:
+    it is asked for endings only where no word and no tag narrows further.
+    """
+    terms = [term for term in terms if term.has_index]
+    named = tuple(term for term in terms if term.pieces and not term.ends and not term.tag_ids)
+    ways = [_Way(search_index.named([term.pieces for term in named]), named)] if named else []
+    for term in terms:
+        if term.tag_ids:
+            ids = search_index.named([term.pieces], tagged=term.tagged) if term.pieces else _sql(term.tagged)
+            ways.append(_Way(ids, (term,)))
+    return ways or [_Way(search_index.named([term.pieces])) for term in terms if term.ends]
+
+
+def _sql(queryset):
+    return queryset.query.sql_with_params()
 
 
 def _terms(wanted):
@@ -146,9 +201,10 @@ def _terms(wanted):
         begun = list(Tag.objects.filter(starts).values_list("name", "pk")[:MAX_BEGUN_TAGS])
     exact = dict(Tag.objects.filter(name__in=names).values_list("name", "pk")) if names else {}
     terms = [
-        _Term((word,), tag_ids=[pk for name, pk in begun if name.startswith(word.lower())]) for word in wanted.words
+        _Term((word,), tag_ids=tuple(pk for name, pk in begun if name.startswith(word.lower())))
+        for word in wanted.words
     ]
-    terms += [_Term(tag_ids=[exact[name]] if name in exact else []) for name in names]
+    terms += [_Term(tag_ids=(exact[name],) if name in exact else ()) for name in names]
     if wanted.endings:
         terms.append(_Term(wanted.endings, ends=True))
     return terms

@@ -100,14 +100,15 @@ def _ensure_trigrams(connection):
             )
 
 
-def named(pieces, *, tagged, using="default"):
-    """An expression: the ids of the files whose name holds one of `pieces`, in any case, and those of `tagged`.
+def named(groups, *, tagged=None, using="default"):
+    """(SQL, parameters): the ids of the files whose name holds, in any case, one piece of each group; and of `tagged`.
 
-    Each piece has LEAST_LETTERS or more; `tagged` is a queryset of ids, or None. Good for `pk__in`.
+    Each piece has LEAST_LETTERS or more; `tagged` is a queryset of ids, or None.
     """
     connection = connections[using]
     if connection.vendor == "sqlite":
-        match = " OR ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)
+        quoted = [['"' + piece.replace('"', '""') + '"' for piece in group] for group in groups]
+        match = " AND ".join(f"({' OR '.join(group)})" for group in quoted)
         sql = (
             "SELECT fileshare_name_number.file_id FROM fileshare_name_index "
             "JOIN fileshare_name_number ON fileshare_name_number.id = fileshare_name_index.rowid "
@@ -115,13 +116,36 @@ def named(pieces, *, tagged, using="default"):
         )
         params = [match]
     else:
-        like = " OR ".join(["UPPER(filename::text) LIKE UPPER(%s)"] * len(pieces))
-        sql = f"SELECT id FROM {FILES} WHERE deleted_at IS NULL AND ({like})"
-        params = [f"%{connection.ops.prep_for_like_query(piece)}%" for piece in pieces]
+        one_of = [" OR ".join(["UPPER(filename::text) LIKE UPPER(%s)"] * len(group)) for group in groups]
+        like = " AND ".join(f"({condition})" for condition in one_of)
+        sql = f"SELECT id FROM {FILES} WHERE deleted_at IS NULL AND {like}"
+        params = [f"%{connection.ops.prep_for_like_query(piece)}%" for group in groups for piece in group]
     if tagged is not None:
         more, more_params = tagged.query.sql_with_params()
         sql, params = f"{sql} UNION {more}", [*params, *more_params]
-    if connection.vendor != "sqlite":
+    return sql, params
+
+
+def among(sql, params, *, using="default"):
+    """Such ids as an expression, good for `pk__in`."""
+    if connections[using].vendor != "sqlite":
         # Left to itself the planner walks the newest files for the page, and for a rare word all of them.
         sql = f"WITH named AS MATERIALIZED ({sql}) SELECT * FROM named"
     return RawSQL(sql, params)
+
+
+def are_few(querysets, most):
+    """True when these together have no more than `most` rows."""
+    queries = [queryset.order_by().values("pk").query.sql_with_params() for queryset in querysets]
+    return sum(count(queries, most)) <= most
+
+
+def count(queries, most, *, using="default"):
+    """How many ids each of these (SQL, parameters) gives; of more than `most` only that they are more."""
+    columns = [
+        f"(SELECT COUNT(*) FROM (SELECT 1 FROM ({sql}) AS found LIMIT {most + 1}) AS counted)"
+        for sql, _params in queries
+    ]
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(columns)}", [value for _sql, params in queries for value in params])
+        return list(cursor.fetchone())

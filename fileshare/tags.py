@@ -2,16 +2,19 @@
 
 import unicodedata
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from config.errors import Invalid
 
+from . import search_index
 from .models import File, Tag
 
 MAX_TAGS = 50
 MAX_LENGTH = 50
 SUGGESTIONS = 20
+FEW = 20_000
+"""Of so many files the tags are gathered. Of more each tag is asked for a file, which soon finds one."""
 
 
 def clean_names(names):
@@ -48,5 +51,10 @@ def suggestions(*, user, start=""):
     start = " ".join(unicodedata.normalize("NFC", start).lower().split())
     if not start.isprintable():
         return []
-    files = File.objects.downloadable_by(user).filter(tags=OuterRef("pk"))
-    return list(Tag.objects.filter(Exists(files), name__startswith=start).order_by("name")[:SUGGESTIONS])
+    pieces = File.objects.downloadable_pieces(user)
+    if pieces is not None and search_index.are_few(pieces, FEW):
+        first, *others = [piece.order_by().values("pk") for piece in pieces]
+        tagged = Q(pk__in=File.tags.through.objects.filter(file__in=first.union(*others, all=True)).values("tag"))
+    else:
+        tagged = Exists(File.objects.downloadable_by(user).filter(tags=OuterRef("pk")))
+    return list(Tag.objects.filter(tagged, name__startswith=start).order_by("name")[:SUGGESTIONS])

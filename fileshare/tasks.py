@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from . import archives, files, lifecycle, quotas, reconcile, uploads
+from . import archives, files, lifecycle, news, quotas, receiving, reconcile, uploads, virus_gate
 from .backups import BackupBusy, making
 from .models import RedeemedLink
 from .storage import StoreUnavailable
@@ -35,9 +35,39 @@ def remove_expired_files():
 
 
 @shared_task
+def tell_of_new_files():
+    """Tell those who may download from a folder what came into it."""
+    return news.tell_of_new_files()
+
+
+@shared_task
+def tell_of_expiring_files():
+    """Tell people which of their files expire within days."""
+    return news.tell_of_expiring_files()
+
+
+@shared_task
+def tell_role(*, kind, grant_id, role_id, facts):
+    """Tell the people of a role what was granted to it or taken back."""
+    return news.tell_role(kind=kind, grant_id=grant_id, role_id=role_id, facts=facts)
+
+
+@shared_task
 def complete_checksums():
     """Read files that came in parts, for their SHA-256 and CRC-32."""
     return files.complete_checksums()
+
+
+@shared_task
+def scan_waiting_files():
+    """Have the virus scanner look at files that wait for it, unless another worker is at it."""
+    return virus_gate.scan_waiting()
+
+
+@shared_task
+def mail_receipts():
+    """Tell senders who gave an address what has arrived of them."""
+    return receiving.mail_receipts()
 
 
 @shared_task

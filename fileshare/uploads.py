@@ -11,12 +11,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.notifications import notify
-from audit.log import record
+from audit.log import record, record_seldom
 from audit.models import Action
 from config.access import exists, get_allowed, get_visible
 from config.errors import Conflict, Refused
 
-from . import file_types, filenames, inspection, quotas, tags
+from . import file_types, filenames, inspection, quotas, receiving, tags
 from .models import File, Folder, Upload, Visibility
 from .models.uploads import UploadStatus
 from .storage import MultipartMissing, StoreUnavailable, get_store
@@ -75,62 +75,93 @@ def place_for(*, user, folder_id, subfolder_id=None):
 
 
 def initiate(
-    *, user, place, filename, size_bytes, content_type, type_policy=None, visibility=Visibility.PRIVATE, tag_names=()
+    *,
+    user,
+    place,
+    filename,
+    size_bytes,
+    content_type,
+    type_policy=None,
+    visibility=Visibility.PRIVATE,
+    tag_names=(),
+    sender=None,
 ):
     """Promise a file: check its name and kind, reserve its space. Returns the Upload; nothing is sent yet.
 
-    Raises FileTypeRefused (415), TooLarge or QuotaExceeded (413), Invalid (400).
+    `sender` is a RequestSender who sends it on behalf of `user`, within the limits of their request too.
+    Raises FileTypeRefused (415), TooLarge or QuotaExceeded (413), Invalid (400); for a sender also what
+    receiving.reserve raises.
     """
     try:
         with transaction.atomic():
-            upload = _promise(user, place, filename, size_bytes, content_type, type_policy, visibility, tag_names)
+            upload = _promise(
+                user, place, filename, size_bytes, content_type, type_policy, visibility, tag_names, sender
+            )
             _assert_stands(place)
             upload.save(force_insert=True)
             return upload
-    except file_types.FileTypeRefused as refusal:
-        record_refusal(user=user, folder=place.folder, name=filename, size_bytes=size_bytes, refusal=refusal)
+    except Refused as refusal:
+        _record_broken_promise(
+            user=user, folder=place.folder, name=filename, size_bytes=size_bytes, refusal=refusal, sender=sender
+        )
         raise
 
 
 @transaction.atomic
-def initiate_many(*, user, place, files):
-    """Promise several files at once. `files` are dicts of filename, size_bytes, content_type.
+def initiate_many(*, user, place, files, tag_names=(), type_policy=None, sender=None):
+    """Promise several files at once. `files` are dicts of filename, size_bytes, content_type and, for some, tag_names.
 
-    Returns, in order, an Upload or the Refused for each; one that is refused costs the others nothing.
+    `tag_names` are put on all of them, besides their own. Returns, in order, an Upload or the Refused for each;
+    one that is refused costs the others nothing. Raises Invalid (400) when no file could have `tag_names`.
     """
+    shared = tags.clean_names(tag_names)
     answers = []
     for facts in files:
+        all_facts = {**facts, "tag_names": [*shared, *facts.get("tag_names", ())]}
         try:
-            answers.append(_promise(user, place, **facts))
+            answers.append(_promise(user, place, **all_facts, type_policy=type_policy, sender=sender))
         except Refused as refusal:
             answers.append(refusal)
-            if isinstance(refusal, file_types.FileTypeRefused):
-                record_refusal(
-                    user=user,
-                    folder=place.folder,
-                    name=facts["filename"],
-                    size_bytes=facts["size_bytes"],
-                    refusal=refusal,
-                )
+            _record_broken_promise(
+                user=user,
+                folder=place.folder,
+                name=facts["filename"],
+                size_bytes=facts["size_bytes"],
+                refusal=refusal,
+                sender=sender,
+            )
     _assert_stands(place)
     Upload.objects.bulk_create([answer for answer in answers if isinstance(answer, Upload)])
     return answers
 
 
 def _promise(
-    user, place, filename, size_bytes, content_type, type_policy=None, visibility=Visibility.PRIVATE, tag_names=()
+    user,
+    place,
+    filename,
+    size_bytes,
+    content_type,
+    type_policy=None,
+    visibility=Visibility.PRIVATE,
+    tag_names=(),
+    sender=None,
 ):
     if visibility == Visibility.PUBLIC and place.folder.owner_id != user.pk:
         # Who may see a file of a shared folder is its permissions' business.
         raise PermissionDenied
     policy = type_policy or place.folder.type_policy
+    # Of many at once a refused one is passed over: whatever can be wrong is asked before the space is reserved.
+    cleaned_tags = tags.clean_names(tag_names)
     name = filenames.clean(filename)
     if size_bytes < 1:
         raise inspection.EmptyFile
     content_type = file_types.check_declared(policy, name, content_type)
     if size_bytes > settings.MAX_UPLOAD_BYTES:
         raise TooLarge
-    quotas.reserve(folder_id=place.folder.pk, size_bytes=size_bytes)
+    if sender is None:
+        quotas.reserve(folder_id=place.folder.pk, size_bytes=size_bytes)
+    else:
+        receiving.reserve(sender=sender, folder_id=place.folder.pk, size_bytes=size_bytes)
     pk = uuid.uuid4()
     return Upload(
         pk=pk,
@@ -140,11 +171,12 @@ def _promise(
         size_bytes=size_bytes,
         content_type=content_type,
         type_policy=policy,
-        object_key=object_key(place, pk, name),
+        object_key=object_key(place, pk, name) if sender is None else received_key(pk, name),
         part_size=_part_size(size_bytes),
         visibility=visibility,
-        tags=tags.clean_names(tag_names),
+        tags=cleaned_tags,
         uploaded_by=user,
+        sender=sender,
         expires_at=timezone.now() + settings.UPLOAD_LIFETIME,
     )
 
@@ -162,6 +194,11 @@ def object_key(place, file_id, name):
     """files/{folder_slug}/{subfolder_slug}/{file_uuid}/{filename}, the subfolder left out at the root."""
     parts = ["files", place.folder.slug, place.subfolder and place.subfolder.slug, str(file_id)]
     return "/".join([part for part in parts if part] + [filenames.ascii_key_name(name)])
+
+
+def received_key(file_id, name):
+    """files/received/{file_uuid}/{filename}: a signed URL shows the key, and no stranger learns a folder's name."""
+    return f"files/received/{file_id}/{filenames.ascii_key_name(name)}"
 
 
 def _part_size(size_bytes):
@@ -252,9 +289,12 @@ def begin(promised):
         raise
 
 
-def resume(*, user, file_id):
-    """The Transfer of what an unfinished upload of `user` still lacks. Raises Http404."""
-    return transfer(get_visible(file_id, Upload.objects.of(user)), only_missing=True)
+def resume(*, user, file_id, sender=None):
+    """The Transfer of what an unfinished upload of `user`, or of `sender` on their behalf, still lacks.
+
+    Raises Http404.
+    """
+    return transfer(get_visible(file_id, Upload.objects.begun_by(user, sender)), only_missing=True)
 
 
 def assert_open(file_id):
@@ -267,12 +307,56 @@ def assert_open(file_id):
     raise UploadGone
 
 
-def abort(*, user, file_id):
+def abort(*, user, file_id, sender=None):
     """Give up an unfinished upload: its space is free at once, its bytes go after the commit. Raises Http404."""
     with transaction.atomic():
-        upload = get_visible(file_id, Upload.objects.of(user).select_for_update())
-        record(Action.UPLOAD_ABORTED, user=user, target=upload, folder=upload.folder, size_bytes=upload.size_bytes)
+        upload = get_visible(file_id, Upload.objects.begun_by(user, sender).select_for_update())
+        record(
+            Action.UPLOAD_ABORTED,
+            target=upload,
+            folder=upload.folder,
+            size_bytes=upload.size_bytes,
+            **done_by(user, sender),
+        )
         drop(upload)
+
+
+@transaction.atomic
+def give_up(*, user, file_id):
+    """Give up an unfinished upload that `user` may end: their own, or as a super anybody's. Returns it as it was.
+
+    Raises Http404.
+    """
+    upload = get_visible(file_id, Upload.objects.endable_by(user).select_for_update(of=("self",)))
+    record(
+        Action.UPLOAD_ABORTED,
+        user=user,
+        target=upload,
+        folder=upload.folder,
+        size_bytes=upload.size_bytes,
+        uploader=upload.uploaded_by.email,
+    )
+    drop(upload)
+    return upload
+
+
+def progress(upload):
+    """(bytes, parts) of a multipart upload that the store holds; None for a single PUT, of which nothing is known
+    until it is over. Raises StoreUnavailable (503)."""
+    if not upload.is_multipart:
+        return None
+    if not upload.store_upload_id:
+        return 0, 0
+    try:
+        parts = get_store().list_parts(upload.object_key, upload.store_upload_id)
+    except MultipartMissing:
+        return upload.size_bytes, upload.part_count
+    return sum(part.size_bytes for part in parts), len(parts)
+
+
+def done_by(user, sender=None):
+    """Who the log says did it: `user`, or a stranger on their behalf, as they called themselves."""
+    return {"user": user} if sender is None else receiving.facts(sender)
 
 
 def remove_abandoned(*, limit=500):
@@ -298,6 +382,8 @@ def drop(upload):
 def _forget(upload):
     if Upload.objects.filter(pk=upload.pk).delete()[0]:
         quotas.release(folder_id=upload.folder_id, reserved_bytes=upload.size_bytes)
+        if upload.sender_id:
+            receiving.release(upload)
 
 
 def remove_bytes(upload):
@@ -312,8 +398,33 @@ def remove_bytes(upload):
 
 
 @transaction.atomic
-def record_refusal(*, user, folder, name, size_bytes, refusal):
-    """Log the refusal and tell the uploader."""
+def _record_broken_promise(*, user, folder, name, size_bytes, refusal, sender):
+    """Log why a file may not come; of what is merely too large, once a minute for each folder."""
+    if isinstance(refusal, file_types.FileTypeRefused):
+        record_refusal(user=user, folder=folder, name=name, size_bytes=size_bytes, refusal=refusal, sender=sender)
+    elif refusal.status in (410, 413):
+        record_seldom(
+            Action.UPLOAD_REFUSED,
+            about=f"{user.pk} {sender and sender.pk} {folder.pk}",
+            code=refusal.code,
+            folder=folder,
+            size_bytes=size_bytes,
+            filename=filenames.clean(name),
+            **done_by(user, sender),
+        )
+
+
+def record_refusal(*, user, folder, name, size_bytes, refusal, sender=None):
+    """Log the refusal and tell the uploader; a sender without an account is told by the answer alone."""
     name = filenames.clean(name)
-    record(Action.UPLOAD_REFUSED, user=user, folder=folder, size_bytes=size_bytes, code=refusal.code, filename=name)
+    record(
+        Action.UPLOAD_REFUSED,
+        folder=folder,
+        size_bytes=size_bytes,
+        code=refusal.code,
+        filename=name,
+        **done_by(user, sender),
+    )
+    if sender is not None:
+        return
     notify(user, "upload_refused", filename=name, reason=str(refusal.message), folder_slug=folder.slug)

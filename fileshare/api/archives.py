@@ -4,7 +4,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
 
-from accounts.api.auth import read
+from config.serializers import read
 from config.throttling import throttle
 
 from .. import archives

@@ -6,21 +6,18 @@ from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.parsers import MultiPartParser
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.auth import read
-from accounts.models.roles import OPS
-from accounts.roles import user_has_roles
 from config.access import get_visible
 from config.pagination import Keyset, answer, keyset_page, page_of
 from config.schema import PAGE_PARAMETERS
+from config.serializers import read
 from config.throttling import throttle
 
-from .. import completion, downloads, files, folders, search, uploads
+from .. import completion, downloads, files, folders, ops, search, uploads
 from .. import tags as tag_operations
-from ..forms import SearchForm
+from ..forms.search import SearchForm
 from ..models import File, TypePolicy
 from . import serializers
 
@@ -45,22 +42,15 @@ def receive(request, *, place, facts, **options):
     )
 
 
-class IsOps(IsAuthenticated):
-    """403 for whoever has not the role ops."""
-
-    def has_permission(self, request, view):
-        return super().has_permission(request, view) and user_has_roles(request.user, OPS)
-
-
 class OpsUpload(APIView):
     parser_classes = [MultiPartParser]
-    permission_classes = [IsOps]
 
     @extend_schema(
         request={"multipart/form-data": serializers.FormUploadInput}, responses={201: serializers.FileSerializer}
     )
     def post(self, request):
         """Upload a .pptx, .docx or .xlsx, into Client documents unless a folder is named."""
+        ops.assert_may(request.user)
         facts = read(serializers.FormUploadInput, request)
         place = uploads.place_for(
             user=request.user,
@@ -76,7 +66,8 @@ class ClientFiles(APIView):
     def get(self, request):
         """Every file the caller may download, newest first."""
         rows = File.objects.downloadable_by(request.user).with_details(request.user)
-        page = keyset_page(rows, request=request, time_field="uploaded_at")
+        pieces = File.objects.downloadable_pieces(request.user)
+        page = keyset_page(rows, request=request, time_field="uploaded_at", pieces=pieces)
         return answer(page, serializers.FileSerializer)
 
 
@@ -201,7 +192,7 @@ class FileTags(APIView):
 
 
 class FileTag(APIView):
-    @extend_schema(responses=serializers.FileSerializer)
+    @extend_schema(responses={200: serializers.FileSerializer})
     def delete(self, request, file_id, tag_id):
         """Take a tag off a file."""
         file = files.remove_tag(user=request.user, file_id=file_id, tag_id=tag_id)

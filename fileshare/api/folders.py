@@ -1,15 +1,16 @@
 """Folders, subfolders and permissions for scripts."""
 
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.auth import read
 from config.access import get_visible
 from config.errors import Invalid
 from config.pagination import answer, keyset_page, offset_page, page_of
 from config.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
+from config.serializers import read
 
 from .. import folders
 from ..models import File, Folder
@@ -115,7 +116,7 @@ class FolderFiles(APIView):
             files = files.filter(subfolder=None)
         elif chosen:
             if len(chosen) > 64:
-                raise Invalid("subfolder_id", "An id, or root.")
+                raise Invalid("subfolder_id", _("An id, or root."))
             files = files.filter(subfolder=get_visible(chosen, folder.subfolders.all()))
         page = keyset_page(files.with_details(request.user), request=request, time_field="uploaded_at")
         return answer(page, serializers.FileSerializer)

@@ -1,11 +1,11 @@
 """The shapes of folders, files and uploads in the API."""
 
-from django.conf import settings
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api.serializers import CompanySerializer
-from config.serializers import InputSerializer
+from config.serializers import InputSerializer, PlainIntegerField
 
 from ..models import File, Folder, FolderPermission, PermissionType, Subfolder, Tag, TypePolicy, Upload, Visibility
 from ..models.folders import MAX_RETENTION_DAYS
@@ -23,9 +23,10 @@ class SubfolderSerializer(serializers.ModelSerializer):
 
 
 class FolderSerializer(serializers.ModelSerializer):
-    """A folder row with_rights of the caller."""
+    """A folder row with_rights of the caller; `quota_bytes` is what holds now, bought space included."""
 
-    company = CompanySerializer(read_only=True)
+    quota_bytes = serializers.IntegerField(source="room_bytes", read_only=True)
+    company = CompanySerializer(read_only=True, allow_null=True)
     kind = serializers.ChoiceField(["documents", "company", "special", "personal"], read_only=True)
     can_download = serializers.BooleanField(read_only=True)
     can_upload = serializers.BooleanField(read_only=True)
@@ -241,19 +242,25 @@ class RawNameField(serializers.CharField):
         ]
 
 
-class PlainIntegerField(serializers.IntegerField):
-    """A JSON whole number: neither "12", 1.5 nor true."""
+class TagListField(serializers.ListField):
+    """Tags as somebody wrote them, several in one text too; what they become is tags.clean_names' business."""
 
-    def to_internal_value(self, data):
-        if type(data) is not int:
-            self.fail("invalid")
-        return super().to_internal_value(data)
+    child = serializers.CharField(max_length=2000, allow_blank=True)
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=200, **kwargs)
 
 
 class FileFactsInput(InputSerializer):
+    null_is_left_out = True
+
     filename = RawNameField()
     size_bytes = PlainIntegerField(min_value=1, max_value=INT64)
     content_type = serializers.CharField(max_length=255, allow_blank=True, required=False, default="")
+
+
+class TaggedFileFactsInput(FileFactsInput):
+    tags = TagListField(required=False, source="tag_names")
 
 
 @extend_schema_serializer(
@@ -265,11 +272,14 @@ class FileFactsInput(InputSerializer):
                 "filename": "report.docx",
                 "size_bytes": 48213,
                 "content_type": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+                "tags": ["draft", "2026"],
             },
         )
     ]
 )
 class InitiateInput(InputSerializer):
+    null_is_left_out = True
+
     folder_id = serializers.UUIDField()
     subfolder_id = serializers.UUIDField(required=False, allow_null=True)
     filename = RawNameField(required=False)
@@ -279,26 +289,34 @@ class InitiateInput(InputSerializer):
         required=False,
         min_length=1,
         max_length=MAX_FILES_AT_ONCE,
-        help_text="Instead of one file: up to 100 {filename, size_bytes, content_type}.",
+        help_text="Instead of one file: up to 100 {filename, size_bytes, content_type, tags}.",
+    )
+    tags = TagListField(
+        required=False, source="tag_names", help_text="Tags of the file; with `files` of each, besides its own."
     )
 
     def validate(self, data):
         if "files" in data:
             if "filename" in data or "size_bytes" in data:
-                raise serializers.ValidationError("Give either one file or files.")
+                raise serializers.ValidationError(_("Give either one file or files."))
         else:
-            missing = {name: ["This field is required."] for name in ("filename", "size_bytes") if name not in data}
+            missing = {name: [_("This field is required.")] for name in ("filename", "size_bytes") if name not in data}
             if missing:
                 raise serializers.ValidationError(missing)
         return data
 
 
 class PartInput(InputSerializer):
-    part_number = PlainIntegerField(min_value=1, max_value=settings.MAX_PARTS)
-    etag = serializers.CharField(max_length=200)
+    """A part as its PUT's answer or the upload's state names it; which of them fit is the store's to say (409)."""
+
+    part_number = PlainIntegerField()
+    etag = serializers.CharField(max_length=200, allow_blank=True)
+    size_bytes = PlainIntegerField(required=False, help_text="As in `received`; the store knows it better.")
 
 
 class CompleteInput(InputSerializer):
+    null_is_left_out = True
+
     file_id = serializers.UUIDField()
     upload_id = serializers.CharField(max_length=300, required=False)
     parts = PartInput(many=True, required=False)
@@ -314,6 +332,8 @@ class AbortInput(InputSerializer):
 
 
 class FolderInput(InputSerializer):
+    null_is_left_out = True
+
     name = serializers.CharField(max_length=200)
     slug = serializers.SlugField(max_length=100, required=False)
     description = serializers.CharField(max_length=2000, allow_blank=True, required=False)
@@ -324,11 +344,15 @@ class FolderInput(InputSerializer):
 
 
 class SubfolderInput(InputSerializer):
+    null_is_left_out = True
+
     name = serializers.CharField(max_length=200)
     slug = serializers.SlugField(max_length=100, required=False)
 
 
 class GrantInput(InputSerializer):
+    null_is_left_out = True
+
     user_id = serializers.UUIDField(required=False)
     role = serializers.CharField(max_length=150, required=False)
     permission_type = serializers.ChoiceField(PermissionType.choices)
@@ -340,9 +364,7 @@ class FileChangeInput(InputSerializer):
 
 
 class TagsInput(InputSerializer):
-    tags = serializers.ListField(
-        child=serializers.CharField(max_length=2000, allow_blank=True), min_length=1, max_length=200
-    )
+    tags = TagListField(min_length=1)
 
 
 class TagsAnswer(serializers.Serializer):
@@ -358,9 +380,7 @@ class FormUploadInput(InputSerializer):
 
 
 class TaggedFormUploadInput(FormUploadInput):
-    tags = serializers.ListField(
-        child=serializers.CharField(max_length=2000, allow_blank=True), required=False, max_length=200
-    )
+    tags = TagListField(required=False)
     visibility = serializers.ChoiceField(Visibility.choices, required=False)
 
 

@@ -2,15 +2,16 @@
 
 from django.conf import settings
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.auth import read
 from config.access import exists
 from config.errors import Refused
 from config.pagination import answer, keyset_page, page_of
-from config.refusals import payload_of
+from config.refusals import payload_of, refusal_of
 from config.schema import PAGE_PARAMETERS
+from config.serializers import read
 from config.throttling import throttle
 
 from .. import completion, downloads, uploads
@@ -36,6 +37,28 @@ def body(request, transfer):
     return facts | {"expires_in": transfer.expires_in}
 
 
+def answers_for(request, files, promise, *, shape):
+    """The contract's answers for several files, in order.
+
+    `files` are as they came, each to be read by the serializer `shape`; `promise` is called with those that
+    can be read and returns, in order, an Upload or a Refused for each.
+    """
+    read_files = [shape(data=facts) for facts in files]
+    promised = promise([serializer.validated_data for serializer in read_files if serializer.is_valid()])
+    transfers = iter(uploads.begin([one for one in promised if isinstance(one, Upload)]))
+    told = iter([one if isinstance(one, Refused) else next(transfers) for one in promised])
+    return [_answer_for(request, serializer, told) for serializer in read_files]
+
+
+def _answer_for(request, serializer, told):
+    if serializer.errors:
+        errors = refusal_of(ValidationError(serializer.errors)).errors
+        first = next(iter(errors.values()))[0]
+        return payload_of(Refused(400, "invalid", first, errors=errors))
+    answer = next(told)
+    return payload_of(answer) if isinstance(answer, Refused) else body(request, answer)
+
+
 class Initiate(APIView):
     @extend_schema(
         request=serializers.InitiateInput,
@@ -54,32 +77,24 @@ class Initiate(APIView):
         place = uploads.place_for(
             user=request.user, folder_id=facts["folder_id"], subfolder_id=facts.get("subfolder_id")
         )
+        tag_names = facts.get("tag_names", [])
         if "files" in facts:
-            return Response({"uploads": self._many(request, place, facts["files"])}, status=201)
+            answers = answers_for(
+                request,
+                facts["files"],
+                lambda files: uploads.initiate_many(user=request.user, place=place, files=files, tag_names=tag_names),
+                shape=serializers.TaggedFileFactsInput,
+            )
+            return Response({"uploads": answers}, status=201)
         upload = uploads.initiate(
             user=request.user,
             place=place,
             filename=facts["filename"],
             size_bytes=facts["size_bytes"],
             content_type=facts["content_type"],
+            tag_names=tag_names,
         )
         return Response(body(request, uploads.begin([upload])[0]), status=201)
-
-    def _many(self, request, place, files):
-        read_files = [serializers.FileFactsInput(data=facts) for facts in files]
-        valid = [serializer.validated_data for serializer in read_files if serializer.is_valid()]
-        promised = uploads.initiate_many(user=request.user, place=place, files=valid)
-        transfers = iter(uploads.begin([promise for promise in promised if isinstance(promise, Upload)]))
-        told = iter([promise if isinstance(promise, Refused) else next(transfers) for promise in promised])
-        return [self._one(request, serializer, told) for serializer in read_files]
-
-    def _one(self, request, serializer, told):
-        if serializer.errors:
-            errors = {field: [str(text) for text in texts] for field, texts in serializer.errors.items()}
-            first = next(iter(errors.values()))[0]
-            return payload_of(Refused(400, "invalid", first, errors=errors))
-        answer = next(told)
-        return payload_of(answer) if isinstance(answer, Refused) else body(request, answer)
 
 
 class OneUpload(APIView):
@@ -87,7 +102,7 @@ class OneUpload(APIView):
     def get(self, request, file_id):
         """What an upload has received, and fresh URLs for what is missing: to resume after a reload."""
         if exists(file_id, File.objects.visible_to(request.user).filter(uploaded_by=request.user)):
-            return Response({"file_id": str(file_id), "status": "complete"})
+            return Response({"file_id": str(file_id), "status": "complete", "received": []})
         transfer = uploads.resume(user=request.user, file_id=file_id)
         received = serializers.PartSerializer(transfer.received, many=True).data
         return Response({**body(request, transfer), "status": transfer.upload.status, "received": received})

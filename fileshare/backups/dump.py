@@ -20,7 +20,7 @@ from itertools import islice
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session
+from django.contrib.sessions.models import Session as DjangoSession
 from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
@@ -28,11 +28,15 @@ from django.utils import timezone
 from django.utils.duration import duration_string
 from django.utils.translation import gettext as _
 
+from accounts.models import Session
+from audit import triggers
+
 from . import BackupRefused
 
 FORMAT = 1
 CHUNK_ROWS = 2000
 SNAPSHOT = "snapshot"
+SHORT_LIVED = (Session, DjangoSession)
 
 
 @contextmanager
@@ -115,14 +119,15 @@ def load(stream, *, progress):
     loaded, expected = {}, None
     with gzip.GzipFile(fileobj=stream, mode="rb") as lines, connection.cursor() as cursor:
         check(json.loads(lines.readline()))
-        emptied = [model._meta.db_table for model in (*every.values(), Session)]
-        connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), emptied))
-        for section, rows in _sections(lines):
-            if "rows" in section:
-                expected = section["rows"]
-                break
-            name = section["model"]
-            loaded[name] = _insert(cursor, every.get(name), section, rows, progress)
+        emptied = [model._meta.db_table for model in (*every.values(), *SHORT_LIVED)]
+        with triggers.lifted():
+            connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), emptied))
+            for section, rows in _sections(lines):
+                if "rows" in section:
+                    expected = section["rows"]
+                    break
+                name = section["model"]
+                loaded[name] = _insert(cursor, every.get(name), section, rows, progress)
         if expected is None or expected != loaded:
             raise BackupRefused(_("The dump is not whole."))
         for statement in connection.ops.sequence_reset_sql(no_style(), every.values()):
@@ -146,7 +151,7 @@ def tables():
     return [
         model
         for model in apps.get_models(include_auto_created=True)
-        if model._meta.managed and not model._meta.proxy and model is not Session
+        if model._meta.managed and not model._meta.proxy and model not in SHORT_LIVED
     ]
 
 

@@ -3,11 +3,13 @@
 import io
 import json
 import logging
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from config import metrics
 from config.progress import Progress
 
 from . import dump, objects, shelf
@@ -60,6 +62,7 @@ def make(*, to=None, keep=None, with_objects=True, stream):
         }
         place.put(stamp, shelf.SUMMARY, io.BytesIO(json.dumps(made.summary, indent=1).encode()))
         made.pruned += place.prune(keep=keep or settings.BACKUP_KEEP)
+    metrics.remember("backup_made_at", time.time())
     logger.info("Backup %s is in %s: %d rows, %d objects", stamp, place.name, sum(rows.values()), totals["objects"])
     return made
 

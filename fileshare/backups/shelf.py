@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -184,7 +184,12 @@ def one_at_a_time():
                 if time.monotonic() > deadline:
                     raise BackupBusy
                 time.sleep(0.2)
-            yield
+            try:
+                yield
+            finally:
+                # Closing gives it back too, but only when the server's process gets round to it.
+                with contextlib.suppress(Error):
+                    cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_NUMBER])
     else:
         with open(settings.DATA_DIR / "backup.lock", "wb") as file:
             try:

@@ -1,19 +1,35 @@
 """Rows of folders, files and uploads; their querysets carry the rules of access."""
 
 from .archives import Archive
-from .files import File, Tag, Visibility
+from .files import File, QuarantinedFile, ScanState, Tag, Visibility
 from .folders import DOCUMENTS_SLUG, Folder, FolderPermission, PermissionType, Subfolder, TypePolicy
+from .grants import QuotaGrant
+from .holds import Hold
 from .links import RedeemedLink
+from .requests import FileRequest, ReceivedFile, RequestSender, RequestState
+from .shares import ShareDownload, ShareLink, SharePermission, ShareState
 from .uploads import Upload
 
 __all__ = [
     "Archive",
     "DOCUMENTS_SLUG",
     "File",
+    "FileRequest",
     "Folder",
     "FolderPermission",
+    "Hold",
     "PermissionType",
+    "QuarantinedFile",
+    "QuotaGrant",
+    "ReceivedFile",
     "RedeemedLink",
+    "RequestSender",
+    "RequestState",
+    "ScanState",
+    "ShareDownload",
+    "ShareLink",
+    "SharePermission",
+    "ShareState",
     "Subfolder",
     "Tag",
     "TypePolicy",

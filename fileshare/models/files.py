@@ -1,6 +1,7 @@
 """Files: a row exists only when its bytes do."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import filenames
 from .folders import Folder, Subfolder
+from .holds import Hold
 
 
 class Visibility(models.TextChoices):
@@ -20,6 +22,15 @@ class Visibility(models.TextChoices):
 
     PRIVATE = "private", _("Private")
     PUBLIC = "public", _("Every signed-in user")
+
+
+class ScanState(models.TextChoices):
+    """What the virus scanner said of a file. Nobody, a super neither, gets the bytes of one that is not clean."""
+
+    CLEAN = "clean", _("Clean")
+    WAITING = "waiting", _("Being checked for viruses")
+    INFECTED = "infected", _("Infected, in quarantine")
+    UNSCANNABLE = "unscannable", _("Cannot be checked, in quarantine")
 
 
 class Tag(models.Model):
@@ -37,7 +48,14 @@ class Tag(models.Model):
 
 NOBODY = Q(pk__in=[])
 LIVE = Q(deleted_at=None)
+MAX_PIECES = 50
+# So long a scanner may be away, and what was uploaded meanwhile is still told of.
+NEWS_AFTER_A_SCAN = timedelta(days=7)
+STUCK_AFTER = 6
+"""Scans that failed in a row, a quarter of an hour of them: then a file does not wait unseen."""
 EVERYTHING = ~NOBODY
+CLEAN = Q(scan_state=ScanState.CLEAN)
+WAITING = Q(scan_state=ScanState.WAITING)
 
 
 def _downloadable(user):
@@ -57,20 +75,39 @@ def _deletable(user):
     return own | Q(folder__owner=user)
 
 
+def _held():
+    holds = Hold.objects.live()
+    return (
+        Q(pk__in=holds.filter(file__isnull=False).values("file"))
+        | Q(folder__in=Folder.objects.held().values("pk"))
+        | Q(uploaded_by__in=holds.filter(user__isnull=False).values("user"))
+    )
+
+
 def _unexpired():
-    return Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    # The hold last: it is looked for only where the time is over.
+    return Q(expires_at=None) | Q(expires_at__gt=timezone.now()) | _held()
 
 
 class FileQuerySet(models.QuerySet):
     """What a person may do with a file is decided here and nowhere else."""
 
+    def held(self):
+        """Those under a legal hold: on themselves, their folder, its owner or their uploader."""
+        return self.filter(_held())
+
+    def not_held(self):
+        """Those that no legal hold keeps from being deleted."""
+        return self.filter(~_held())
+
     def kept(self):
-        """Those whose time has not run out and that nobody has deleted."""
+        """Those whose time has not run out, or is stopped by a hold, and that nobody has deleted."""
         return self.filter(_unexpired(), LIVE)
 
     def trashed(self):
-        """Those in the trash that can still be restored."""
-        return self.filter(_unexpired(), deleted_at__gt=timezone.now() - settings.TRASH_LIFETIME)
+        """Those in the trash that can still be restored; held ones for as long as they are held."""
+        recent = Q(deleted_at__gt=timezone.now() - settings.TRASH_LIFETIME)
+        return self.filter(_unexpired(), recent | _held(), deleted_at__isnull=False)
 
     def restorable_by(self, user):
         """Those in the trash that `user` may restore, or delete for good.
@@ -89,17 +126,50 @@ class FileQuerySet(models.QuerySet):
         """Those that lay in the trash for as long as it keeps them."""
         return self.filter(deleted_at__lte=timezone.now() - settings.TRASH_LIFETIME)
 
+    def waiting_for_a_scan(self):
+        """Those the scanner has not judged yet."""
+        return self.filter(WAITING)
+
+    def quarantined(self):
+        """Those that only a super lets out: infected, beyond the scanner, or stuck before it.
+
+        Without a scanner also all others that wait.
+        """
+        kept_back = self.filter(~CLEAN)
+        return kept_back.filter(~WAITING | Q(scan_failures__gte=STUCK_AFTER)) if settings.CLAMD_URL else kept_back
+
     def downloadable_by(self, user):
-        """Those `user` may download: in a folder they may download from, or public."""
-        return self.kept().filter(_downloadable(user))
+        """Those `user` may download: clean, and in a folder they may download from, or public."""
+        return self.kept().filter(CLEAN, _downloadable(user))
+
+    def downloadable_pieces(self, user):
+        """downloadable_by(user) in pieces, each of which an index holds in order of time; None where there are many.
+
+        Somebody who sees little of a large portal finds their files this way without a walk over all the others.
+        Where the pieces are None they see so much that such a walk soon meets it.
+        """
+        if user.is_superuser:
+            return None
+        folders = list(Folder.objects.downloadable_by(user).values_list("pk", flat=True)[: MAX_PIECES + 1])
+        if len(folders) > MAX_PIECES:
+            return None
+        places = [Q(folder=folder) for folder in folders]
+        return [self.kept().filter(CLEAN, place) for place in [*places, Q(visibility=Visibility.PUBLIC)]]
 
     def visible_to(self, user):
-        """Those `user` may know of: what they may download, and their own where they still see the folder."""
-        return self.kept().filter(_downloadable(user) | _deletable(user))
+        """Those `user` may know of: what they may download, and their own where they still see the folder.
+
+        One's own are seen whatever the scanner says of them.
+        """
+        return self.kept().filter(CLEAN & _downloadable(user) | _deletable(user))
 
     def deletable_by(self, user):
         """Those `user` may delete, rename and tag: their uploads while they may see the folder, all in their own."""
         return self.kept().filter(_deletable(user))
+
+    def shareable_by(self, user):
+        """Those `user` may hand to people outside by a share link: what they may delete, and is clean."""
+        return self.deletable_by(user).filter(CLEAN)
 
     def publishable_by(self, user):
         """Those whose visibility `user` may set: the files of their personal folder; a super any personal one."""
@@ -111,10 +181,13 @@ class FileQuerySet(models.QuerySet):
     def in_folder(self, folder, user):
         """Those of `folder`, a row with_rights of `user`, that `user` may know of.
 
-        Whoever may download from the folder sees all of it, which needs no look at each row.
+        Whoever may download from the folder sees all of it but what others put there and is not clean.
         """
-        files = self.kept() if folder.can_download else self.visible_to(user)
-        return files.filter(folder=folder)
+        if not folder.can_download:
+            return self.visible_to(user).filter(folder=folder)
+        sees_all = user.is_superuser or folder.owner_id == user.pk
+        own = EVERYTHING if sees_all else Q(uploaded_by=user)
+        return self.kept().filter(CLEAN | own, folder=folder)
 
     def versions_of(self, file):
         """The files of the same name in the same place, `file` among them."""
@@ -146,6 +219,16 @@ class FileQuerySet(models.QuerySet):
             .prefetch_related(Prefetch("tags", to_attr="tag_list"))
         )
 
+    def come_between(self, since, until):
+        """Clean ones that could first be had after `since` and up to `until`, annotated with that moment, came_at.
+
+        Where a scanner looks, that is when it passed the file; old files that are scanned again are no news.
+        """
+        young = Q(uploaded_at__gt=since - NEWS_AFTER_A_SCAN)
+        at_once = Q(scanned_at=None, uploaded_at__gt=since, uploaded_at__lte=until)
+        passed = Q(scanned_at__gt=since, scanned_at__lte=until) & young
+        return self.filter(CLEAN, at_once | passed).annotate(came_at=Coalesce("scanned_at", "uploaded_at"))
+
     def count_download(self):
         """Add one to the downloads of each."""
         self.update(download_count=F("download_count") + 1)
@@ -157,6 +240,8 @@ class File(models.Model):
     `sha256` (hex) and `crc32` are of the whole content; both are empty on a large upload until the
     checksum task has read it. `etag` is the object store's, unquoted. `deleted_at` puts it in the trash:
     nobody sees it but who may restore it, and its bytes and its place in the quota stay.
+    `scan_detail` names the virus, or why there is no verdict; `scanned_at` is when one was given, `scan_due_at`
+    when a waiting file may be taken up by the next worker, after `scan_failures` in a row.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -181,6 +266,11 @@ class File(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
     download_count = models.PositiveIntegerField(default=0)
+    scan_state = models.CharField(max_length=12, choices=ScanState.choices, default=ScanState.CLEAN)
+    scan_detail = models.CharField(max_length=255, blank=True)
+    scanned_at = models.DateTimeField(null=True, blank=True)
+    scan_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    scan_failures = models.PositiveSmallIntegerField(default=0, editable=False)
 
     objects = FileQuerySet.as_manager()
 
@@ -189,6 +279,8 @@ class File(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="file_size_positive"),
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="file_visibility_known"),
+            models.CheckConstraint(condition=Q(scan_state__in=ScanState.values), name="file_scan_state_known"),
+            models.CheckConstraint(condition=~WAITING | Q(scan_due_at__isnull=False), name="file_scan_is_due"),
         ]
         # The lists hold no trash, so that a place where much was deleted is walked no slower.
         indexes = [
@@ -209,6 +301,9 @@ class File(models.Model):
             models.Index(fields=["-deleted_at", "-id"], condition=Q(deleted_at__isnull=False), name="file_trash"),
             models.Index(fields=["deleted_by"], condition=Q(deleted_by__isnull=False), name="file_deleted_by"),
             models.Index(fields=["uploaded_at"], condition=Q(sha256=""), name="file_without_checksum"),
+            models.Index(fields=["scan_due_at"], condition=WAITING, name="file_scan_waiting"),
+            models.Index(fields=["-scanned_at", "-id"], condition=~CLEAN, name="file_quarantine"),
+            models.Index(fields=["scanned_at"], condition=Q(scanned_at__isnull=False), name="file_scanned"),
         ]
 
     def __str__(self):
@@ -224,9 +319,27 @@ class File(models.Model):
         return filenames.extension(self.filename)
 
     @property
+    def is_clean(self):
+        """True when it may be downloaded, as far as viruses go."""
+        return self.scan_state == ScanState.CLEAN
+
+    @property
+    def is_waiting(self):
+        """True until the scanner has judged it."""
+        return self.scan_state == ScanState.WAITING
+
+    @property
     def purge_at(self):
         """When it goes for good; None for one that is in no trash."""
         if self.deleted_at is None:
             return None
         purge_at = self.deleted_at + settings.TRASH_LIFETIME
         return min(purge_at, self.expires_at) if self.expires_at else purge_at
+
+
+class QuarantinedFile(File):
+    """A File as the list of the quarantine has it; the same row."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()

@@ -1,18 +1,27 @@
 """Folders and who may use them."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Company, Role
+from accounts.models import Company, Role, User
+from accounts.models.roles import OPS
+
+from .grants import QuotaGrant
+from .holds import Hold
 
 DOCUMENTS_SLUG = "documents"
+PERSONAL_NAME = "My files"
 MAX_RETENTION_DAYS = 36_500
+MAX_SHARE_DAYS = 36_500
 
 
 class PermissionType(models.TextChoices):
@@ -71,9 +80,89 @@ class FolderQuerySet(models.QuerySet):
             Q(pk__in=seen.downloadable_by(user).values("pk")) | Q(pk__in=seen.uploadable_by(user).values("pk"))
         )
 
+    def watched_by(self, user):
+        """Those whose traffic `user` looks after: with the role ops, shared ones they may upload to; a super all."""
+        if user.is_active and user.is_superuser:
+            return self.all()
+        return self.uploadable_by(user).filter(Exists(Role.objects.filter(name=OPS, user=user)), owner=None)
+
+    def of_kind(self, kind):
+        """Those whose `kind` is documents, personal, company or special."""
+        shared = Q(owner=None) & ~Q(slug=DOCUMENTS_SLUG)
+        return self.filter(
+            {
+                "documents": Q(slug=DOCUMENTS_SLUG),
+                "personal": Q(owner__isnull=False),
+                "company": shared & Q(company__isnull=False),
+                "special": shared & Q(company=None),
+            }[kind]
+        )
+
+    def readers(self):
+        """Who may download from one of these, owners and supers aside: active people of their companies, and those
+        with a download grant, theirs or a role's. The other side of downloadable_by."""
+        mine = self.order_by().values("pk")
+        grants = FolderPermission.objects.filter(folder__in=mine, permission_type=PermissionType.DOWNLOAD)
+        members = User.groups.through.objects.filter(group__in=grants.filter(user=None).values("role"))
+        companies = self.order_by().filter(company__isnull=False).values("company")
+        may = (
+            Q(company__in=companies)
+            | Q(pk__in=grants.filter(role=None).values("user"))
+            | Q(pk__in=members.values("user"))
+        )
+        return User.objects.filter(may, is_active=True)
+
+    def clients(self):
+        """The readers of these that the portal serves: of an address that is theirs, and neither ops nor super."""
+        return self.readers().filter(
+            ~Exists(Role.objects.filter(name=OPS, user=OuterRef("pk"))),
+            is_superuser=False,
+            email_verified_at__isnull=False,
+        )
+
+    def reach(self, people):
+        """{user id: ids of those of these that they may download from} of a list of users, for three queries.
+
+        The same as downloadable_by, personal folders and supers aside, for many at once.
+        """
+        found = {user.pk: set() for user in people}
+        of_company = {}
+        for user in people:
+            if user.company_id is not None:
+                of_company.setdefault(user.company_id, []).append(user.pk)
+        for folder, company in self.order_by().filter(company__in=list(of_company)).values_list("pk", "company"):
+            for user in of_company[company]:
+                found[user].add(folder)
+        mine = self.order_by().values("pk")
+        grants = FolderPermission.objects.filter(folder__in=mine, permission_type=PermissionType.DOWNLOAD).order_by()
+        for holder in ("user", "role__user"):
+            held = grants.filter(**{f"{holder}__in": list(found)})
+            for user, folder in held.values_list(holder, "folder").distinct():
+                found[user].add(folder)
+        return found
+
     def manageable_by(self, user):
         """Those `user` may change, delete, and grant permissions on."""
         return self.all() if user.is_active and user.is_superuser else self.none()
+
+    def raisable_by(self, user):
+        """Those `user` may buy space for: their own, those of their company; a super any."""
+        if not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self.all()
+        allowed = Q(owner=user)
+        if user.company_id is not None:
+            allowed |= Q(company=user.company_id)
+        return self.filter(allowed)
+
+    def held(self):
+        """Those under a legal hold: on themselves or on their owner."""
+        holds = Hold.objects.live()
+        return self.filter(
+            Q(pk__in=holds.filter(folder__isnull=False).values("folder"))
+            | Q(owner__in=holds.filter(user__isnull=False).values("user"))
+        )
 
     def may_be_made_by(self, user):
         """True when `user` may make folders (their personal one aside)."""
@@ -83,15 +172,20 @@ class FolderQuerySet(models.QuerySet):
         grants = FolderPermission.objects.held_by(user)
         return Exists(grants.filter(folder=OuterRef("pk"), permission_type=permission_type))
 
+    def with_quota(self):
+        """Annotated with granted_bytes: what the grants active now add to quota_bytes."""
+        return self.annotate(granted_bytes=_granted_now())
+
     def with_rights(self, user):
-        """Annotated with can_download, can_upload and can_manage of `user`; company joined, subfolders fetched."""
+        """Annotated with_quota, can_download, can_upload, can_manage of `user`; company joined, subfolders fetched."""
         rights = {
             "can_download": self.model.objects.downloadable_by(user),
             "can_upload": self.model.objects.uploadable_by(user),
             "can_manage": self.model.objects.manageable_by(user),
         }
         return (
-            self.annotate(**{name: Exists(folders.filter(pk=OuterRef("pk"))) for name, folders in rights.items()})
+            self.with_quota()
+            .annotate(**{name: Exists(folders.filter(pk=OuterRef("pk"))) for name, folders in rights.items()})
             .select_related("company", "owner")
             .prefetch_related("subfolders")
         )
@@ -112,6 +206,7 @@ class Folder(models.Model):
 
     Sizes are bytes. `used_bytes` counts stored files, `reserved_bytes` uploads on their way; both move
     by conditional UPDATEs only (fileshare.quotas). `retention_days` None keeps files for ever.
+    `share_password_required` and `share_max_days` (None: no limit of the folder's) bind the share links to its files.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -130,6 +225,18 @@ class Folder(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
     )
     quota_bytes = models.BigIntegerField(default=default_quota, validators=[MinValueValidator(0)])
+    share_password_required = models.BooleanField(
+        _("share links need a password"),
+        default=False,
+        help_text=_("Links without one stop working at once."),
+    )
+    share_max_days = models.PositiveIntegerField(
+        _("longest life of a share link, in days"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_SHARE_DAYS)],
+        help_text=_("Links made for longer stop working at once. Empty: as long as the portal allows."),
+    )
     used_bytes = models.BigIntegerField(default=0, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
@@ -146,6 +253,9 @@ class Folder(models.Model):
             models.CheckConstraint(
                 condition=Q(quota_bytes__gte=0, used_bytes__gte=0, reserved_bytes__gte=0), name="folder_bytes_positive"
             ),
+            models.CheckConstraint(
+                condition=Q(share_max_days=None) | Q(share_max_days__gte=1), name="folder_share_days_positive"
+            ),
         ]
 
     def __str__(self):
@@ -154,6 +264,20 @@ class Folder(models.Model):
     def get_absolute_url(self):
         """The folder's page."""
         return reverse("folder", args=[self.slug])
+
+    def share_rules_broken(self, *, has_password, lifetime):
+        """The rules (names of fields) that a share link of that `lifetime` (a timedelta) would break."""
+        broken = []
+        if self.share_password_required and not has_password:
+            broken.append("share_password_required")
+        if self.share_max_days is not None and lifetime > timedelta(days=self.share_max_days):
+            broken.append("share_max_days")
+        return broken
+
+    @property
+    def shown_name(self):
+        """The name in the reader's language: personal folders bear the same one until a super renames them."""
+        return _("My files") if self.owner_id and self.name == PERSONAL_NAME else self.name
 
     @property
     def kind(self):
@@ -164,13 +288,23 @@ class Folder(models.Model):
             return "personal"
         return "company" if self.company_id else "special"
 
+    @cached_property
+    def granted_bytes(self):
+        """Bytes that grants add now; a query, unless the row came with_quota."""
+        return self.grants.active().total()
+
+    @property
+    def room_bytes(self):
+        """The quota that holds now: the folder's own and what grants add."""
+        return self.quota_bytes + self.granted_bytes
+
     @property
     def used_percent(self):
         """0 to 100, rounded up, of what is used or on its way."""
-        if not self.quota_bytes:
+        if not self.room_bytes:
             return 100
         taken = self.used_bytes + self.reserved_bytes
-        return min(100, -(-taken * 100 // self.quota_bytes))
+        return min(100, -(-taken * 100 // self.room_bytes))
 
 
 class Subfolder(models.Model):
@@ -237,6 +371,14 @@ class FolderPermission(models.Model):
         return f"{self.get_permission_type_display()}: {self.user or self.role} on {self.folder}"
 
 
+def _granted_now():
+    """The bytes of a folder row's grants that are active now, as an expression; 0 without any."""
+    grants = QuotaGrant.objects.active().filter(folder=OuterRef("pk")).order_by().values("folder")
+    return Coalesce(
+        Subquery(grants.annotate(total=Sum("extra_bytes")).values("total")), 0, output_field=BigIntegerField()
+    )
+
+
 def room_for(size_bytes):
-    """The condition that a folder has `size_bytes` left."""
-    return Q(quota_bytes__gte=F("used_bytes") + F("reserved_bytes") + size_bytes)
+    """The condition that a folder has `size_bytes` left, what grants add now included."""
+    return Q(quota_bytes__gte=F("used_bytes") + F("reserved_bytes") + size_bytes - _granted_now())

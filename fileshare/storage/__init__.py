@@ -16,6 +16,8 @@ from django.utils.translation import gettext as _
 
 from config.errors import Refused
 
+from .metering import metered
+
 BLOCK_SIZE = 1024 * 1024
 """Bytes moved at a time, wherever bytes are moved."""
 
@@ -214,4 +216,4 @@ def get_store() -> ObjectStore:
 
 @functools.lru_cache
 def _store(kind, _where):
-    return import_string(STORES[kind]).from_settings()
+    return metered(import_string(STORES[kind])).from_settings()

@@ -7,8 +7,7 @@ import stat
 
 from django.conf import settings
 
-FILE_MODE = 0o640
-"""Of the files of the local store; nginx makes its own readable for its user alone."""
+from .disk import FILE_MODE
 
 
 class BodyFile(io.FileIO):

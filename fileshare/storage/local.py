@@ -16,23 +16,15 @@ the kernel gives them back when their holder dies.
 """
 
 import contextlib
-import errno
 import fcntl
 import hashlib
-import json
-import logging
 import os
 import re
 import secrets
 import shutil
 import stat
-import time
-from datetime import UTC, datetime
 
 from django.conf import settings
-from django.utils.translation import gettext as _
-
-from config.errors import Refused
 
 from . import (
     BLOCK_SIZE,
@@ -46,37 +38,17 @@ from . import (
     TooLarge,
     WrongSize,
     crc,
+    disk,
     parts,
     signing,
 )
-from .body_files import FILE_MODE, BodyFile
+from .body_files import BodyFile
 from .digests import Digests
-
-logger = logging.getLogger(__name__)
+from .part_writer import PartWriter
 
 MAX_KEY_LENGTH = 900
-PART_WAIT_SECONDS = 2
-"""How long a second PUT of a part waits for the first to end."""
-PART_IDLE_SECONDS = 15
-"""A PUT of a part that got no block for this long has lost its client: the next one takes over."""
-
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255})*")
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class PartBusy(Refused):
-    """503: another connection is sending this very part."""
-
-    def __init__(self):
-        super().__init__(503, "part_busy", _("Another connection is sending this part."), retry_after=PART_WAIT_SECONDS)
-
-
-class PartTakenOver(Refused):
-    """409: this connection stood still and another one sends the part by now."""
-
-    def __init__(self):
-        super().__init__(409, "part_taken_over", _("Another connection has taken over this part."))
 
 
 class LocalStore:
@@ -95,7 +67,7 @@ class LocalStore:
         self._objects, self._meta, self._staged, self._multipart, self._locks = (
             os.path.join(self.root, name) for name in ("objects", "meta", "staged", "multipart", "locks")
         )
-        with _disk():
+        with disk.refusing():
             for folder in (self._objects, self._meta, self._staged, self._multipart, self._locks):
                 os.makedirs(folder, mode=0o750, exist_ok=True)
 
@@ -120,25 +92,25 @@ class LocalStore:
         """
         staged = self._staged_path(key)
         if not isinstance(stream, BodyFile):
-            with _disk():
+            with disk.refusing():
                 self._require_space(size_limit)
-        with _disk(), self._spool(staged, stream, size_limit=size_limit) as (temporary, info):
+        with disk.refusing(), self._spool(staged, stream, size_limit=size_limit) as (temporary, info):
             if before_publish:
                 before_publish()
             with self._lock(key):
-                _write_json(staged + ".json", _sidecar(temporary, info, content_type))
+                disk.write_json(staged + ".json", _sidecar(temporary, info, content_type))
                 os.rename(temporary, staged + ".data")
             self._sync_folder(self._staged)
         return info
 
     def received(self, key):
         staged = self._staged_path(key)
-        with _disk():
+        with disk.refusing():
             return self.head(key) or self._info(staged + ".data", staged + ".json")
 
     def complete_put(self, key, *, size_bytes=None):
         staged = self._staged_path(key)
-        with _disk(), self._lock(key):
+        with disk.refusing(), self._lock(key):
             # What is published stays: bytes sent after that are not the ones that were looked at.
             published = self.head(key)
             arrived = published or self._info(staged + ".data", staged + ".json")
@@ -147,16 +119,16 @@ class LocalStore:
             if size_bytes is not None and arrived.size_bytes != size_bytes:
                 raise WrongSize(expected=size_bytes, received=arrived.size_bytes)
             if published is None:
-                self._publish(staged + ".data", key, _read_json(staged + ".json"))
-            _remove(staged + ".data")
-            _remove(staged + ".json")
+                self._publish(staged + ".data", key, disk.read_json(staged + ".json"))
+            disk.remove(staged + ".data")
+            disk.remove(staged + ".json")
         return arrived
 
     def discard_put(self, key):
         staged = self._staged_path(key)
-        with _disk(), self._lock(key):
-            _remove(staged + ".data")
-            _remove(staged + ".json")
+        with disk.refusing(), self._lock(key):
+            disk.remove(staged + ".data")
+            disk.remove(staged + ".json")
             self._tidy(key)
 
     def staged(self):
@@ -170,15 +142,15 @@ class LocalStore:
         upload_id = secrets.token_hex(16)
         folder = os.path.join(self._multipart, upload_id)
         manifest = {"key": _checked(key), "size": size_bytes, "part_size": part_size, "content_type": content_type}
-        with _disk():
+        with disk.refusing():
             self._require_space(size_bytes)
             try:
                 os.makedirs(os.path.join(folder, "parts"), mode=0o750)
                 # Sparse: a part is written where it belongs, so that completing moves no bytes.
-                with _opened(os.path.join(folder, "data"), os.O_RDWR | os.O_CREAT | os.O_EXCL) as data:
+                with disk.opened(os.path.join(folder, "data"), os.O_RDWR | os.O_CREAT | os.O_EXCL) as data:
                     os.ftruncate(data, size_bytes)
                     self._sync(data)
-                _write_json(os.path.join(folder, "manifest.json"), manifest, sync=self._sync)
+                disk.write_json(os.path.join(folder, "manifest.json"), manifest, sync=self._sync)
                 self._sync_folder(folder)
                 self._sync_folder(self._multipart)
             except BaseException:
@@ -197,11 +169,11 @@ class LocalStore:
         after that, it must be sent again. Raises TooLarge beyond `size_limit` or the part's own
         size, PartBusy, PartTakenOver, MultipartMissing.
         """
-        with _disk():
+        with disk.refusing():
             folder, manifest = self._open_upload(key, upload_id)
             expected = parts.size_of(part_number, size_bytes=manifest["size"], part_size=manifest["part_size"])
             limit = min(size_limit, expected)
-            with _Writer(folder, part_number) as writer, Digests(sha256=False) as digests:
+            with PartWriter(folder, part_number) as writer, Digests(sha256=False) as digests:
                 writer.forget_record(self._sync_folder)
                 offset, size = (part_number - 1) * manifest["part_size"], 0
                 while block := stream.read(BLOCK_SIZE):
@@ -221,16 +193,16 @@ class LocalStore:
         return Part(part_number, etag, size)
 
     def list_parts(self, key, upload_id):
-        with _disk():
+        with disk.refusing():
             folder, manifest = self._open_upload(key, upload_id)
             records = _records(folder, manifest)
         return _parts(records)
 
     def complete_multipart(self, key, upload_id, named, *, size_bytes, part_size):
-        with _disk():
+        with disk.refusing():
             try:
                 folder, manifest = self._open_upload(key, upload_id)
-                with _locked(os.path.join(folder, "lock"), fcntl.LOCK_EX):
+                with disk.locked(os.path.join(folder, "lock"), fcntl.LOCK_EX):
                     return self._complete_multipart(key, folder, manifest, list(named))
             except (MultipartMissing, FileNotFoundError):
                 if published := self.head(key):
@@ -248,7 +220,7 @@ class LocalStore:
         etags = hashlib.sha256("".join(record["etag"] for record in records.values()).encode()).hexdigest()
         if found.st_size != manifest["size"]:
             raise StoreUnavailable
-        info = ObjectInfo(found.st_size, f"{etags[:32]}-{len(records)}", None, crc32, _time(found))
+        info = ObjectInfo(found.st_size, f"{etags[:32]}-{len(records)}", None, crc32, disk.modified_at(found))
         with self._lock(key):
             self._publish(data, key, _sidecar(data, info, manifest["content_type"]))
         # Under the lock still: a connection that sends a part must not find its place again.
@@ -259,11 +231,11 @@ class LocalStore:
         if not _UPLOAD_ID.fullmatch(upload_id):
             return
         folder = os.path.join(self._multipart, upload_id)
-        with _disk(), contextlib.suppress(FileNotFoundError):
-            manifest = _read_json(os.path.join(folder, "manifest.json"))
+        with disk.refusing(), contextlib.suppress(FileNotFoundError):
+            manifest = disk.read_json(os.path.join(folder, "manifest.json"))
             if manifest and manifest["key"] != key:
                 return
-            with _locked(os.path.join(folder, "lock"), fcntl.LOCK_EX):
+            with disk.locked(os.path.join(folder, "lock"), fcntl.LOCK_EX):
                 shutil.rmtree(folder, ignore_errors=True)
             with self._lock(key):
                 self._tidy(key)
@@ -273,7 +245,7 @@ class LocalStore:
     def write(self, key, stream, *, size_limit, content_type=""):
         staged = self._staged_path(key)
         with (
-            _disk(),
+            disk.refusing(),
             self._spool(staged, stream, size_limit=size_limit) as (temporary, info),
             self._lock(key),
         ):
@@ -281,18 +253,18 @@ class LocalStore:
         return info
 
     def head(self, key):
-        with _disk(), contextlib.suppress(ObjectMissing):
+        with disk.refusing(), contextlib.suppress(ObjectMissing):
             return self._info(self._path(self._objects, key), self._path(self._meta, key) + ".json")
 
     def open(self, key):
-        with _disk():
-            descriptor = _open_regular(self._path(self._objects, key))
+        with disk.refusing():
+            descriptor = disk.open_regular(self._path(self._objects, key))
             if descriptor is None:
                 raise ObjectMissing(key)
             return os.fdopen(descriptor, "rb")
 
     def read_range(self, key, start, end):
-        with _disk(), self.open(key) as file:
+        with disk.refusing(), self.open(key) as file:
             file.seek(start)
             while start < end:
                 block = file.read(min(BLOCK_SIZE, end - start))
@@ -303,15 +275,15 @@ class LocalStore:
 
     def delete(self, key):
         path = self._path(self._objects, key)
-        with _disk(), self._lock(key):
+        with disk.refusing(), self._lock(key):
             # The sidecar first: killed in between, the object is still found and deleted again.
-            _remove(self._path(self._meta, key) + ".json")
-            _remove(path)
+            disk.remove(self._path(self._meta, key) + ".json")
+            disk.remove(path)
             self._tidy(key)
 
     def list(self, prefix=""):
         folder = prefix[: prefix.rfind("/") + 1]
-        with _disk(), contextlib.suppress(ObjectMissing):
+        with disk.refusing(), contextlib.suppress(ObjectMissing):
             start = os.path.dirname(self._path(self._objects, folder + "-"))
             yield from self._walk(start, folder, prefix)
 
@@ -325,16 +297,16 @@ class LocalStore:
     def sweep(self, *, older_than):
         limit = older_than.timestamp()
         removed = 0
-        with _disk():
-            for entry in _entries(self._staged):
-                if _age(entry.path) < limit:
-                    _remove(entry.path)
+        with disk.refusing():
+            for entry in disk.entries(self._staged):
+                if disk.changed_at(entry.path) < limit:
+                    disk.remove(entry.path)
                     removed += not entry.name.endswith(".json")
-            for entry in _entries(self._body_files) if self._body_files else ():
-                if entry.is_file(follow_symlinks=False) and _age(entry.path) < limit:
-                    removed += _remove(entry.path)
-            for entry in _entries(self._multipart):
-                newest = (_age(os.path.join(entry.path, name)) for name in ("", "data", "parts"))
+            for entry in disk.entries(self._body_files) if self._body_files else ():
+                if entry.is_file(follow_symlinks=False) and disk.changed_at(entry.path) < limit:
+                    removed += disk.remove(entry.path)
+            for entry in disk.entries(self._multipart):
+                newest = (disk.changed_at(os.path.join(entry.path, name)) for name in ("", "data", "parts"))
                 if max(newest) < limit:
                     shutil.rmtree(entry.path, ignore_errors=True)
                     removed += 1
@@ -363,7 +335,7 @@ class LocalStore:
         if not _UPLOAD_ID.fullmatch(upload_id):
             raise MultipartMissing
         folder = os.path.join(self._multipart, upload_id)
-        manifest = _read_json(os.path.join(folder, "manifest.json"))
+        manifest = disk.read_json(os.path.join(folder, "manifest.json"))
         if manifest is None or manifest["key"] != key:
             raise MultipartMissing
         return folder, manifest
@@ -378,7 +350,7 @@ class LocalStore:
         try:
             is_there = isinstance(stream, BodyFile) and stream.move_to(path)
             flags = os.O_RDONLY if is_there else os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with _opened(path, flags) as file, Digests() as digests:
+            with disk.opened(path, flags) as file, Digests() as digests:
                 size = 0
                 while block := stream.read(BLOCK_SIZE):
                     size += len(block)
@@ -386,20 +358,20 @@ class LocalStore:
                         raise TooLarge(size_limit)
                     digests.update(block)
                     if not is_there:
-                        _write_all(file, block)
+                        disk.write_all(file, block)
                 sha256, crc32 = digests.finish()
                 self._sync(file)
-                info = ObjectInfo(size, sha256[:32], sha256, crc32, _time(os.fstat(file)))
+                info = ObjectInfo(size, sha256[:32], sha256, crc32, disk.modified_at(os.fstat(file)))
             yield path, info
         finally:
-            _remove(path)
+            disk.remove(path)
 
     def _publish(self, source, key, sidecar):
         """Move the durable file `source` to `key`. The sidecar goes first: alone it means nothing."""
         path, meta = self._path(self._objects, key), self._path(self._meta, key) + ".json"
         if sidecar:
             # By way of staged/, where sweep() finds what a kill leaves.
-            self._into_folders(meta, lambda: _write_json(meta, sidecar, folder=self._staged))
+            self._into_folders(meta, lambda: disk.write_json(meta, sidecar, folder=self._staged))
         fresh = self._into_folders(path, lambda: os.rename(source, path))
         for folder in fresh:
             self._sync_folder(folder)
@@ -430,7 +402,7 @@ class LocalStore:
         for base, suffix in ((self._meta, ".json"), (self._objects, "")):
             path = self._path(base, key) + suffix
             if suffix and not os.path.lexists(self._path(self._objects, key)):
-                _remove(path)
+                disk.remove(path)
             folder = os.path.dirname(path)
             while folder != base:
                 try:
@@ -443,28 +415,30 @@ class LocalStore:
 
     def _info(self, path, sidecar_path):
         """ObjectInfo of the bytes at `path`, from the sidecar or, failing that, by reading them. None without bytes."""
-        descriptor = _open_regular(path)
+        descriptor = disk.open_regular(path)
         if descriptor is None:
             return None
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             found = os.fstat(descriptor)
-            known = _read_json(sidecar_path)
+            known = disk.read_json(sidecar_path)
             if known and known.get("size") == found.st_size and known.get("mtime_ns") == found.st_mtime_ns:
-                return ObjectInfo(found.st_size, known["etag"], known["sha256"], known["crc32"], _time(found))
+                return ObjectInfo(
+                    found.st_size, known["etag"], known["sha256"], known["crc32"], disk.modified_at(found)
+                )
             with Digests() as digests:
                 while block := file.read(BLOCK_SIZE):
                     digests.update(block)
                 sha256, crc32 = digests.finish()
-        info = ObjectInfo(found.st_size, sha256[:32], sha256, crc32, _time(found))
+        info = ObjectInfo(found.st_size, sha256[:32], sha256, crc32, disk.modified_at(found))
         with contextlib.suppress(OSError):  # on a read-only disk it is worked out every time
             healed = {**_sidecar(path, info, (known or {}).get("content_type", "")), "mtime_ns": found.st_mtime_ns}
             os.makedirs(os.path.dirname(sidecar_path), mode=0o750, exist_ok=True)
-            _write_json(sidecar_path, healed, folder=self._staged)
+            disk.write_json(sidecar_path, healed, folder=self._staged)
         return info
 
     def _walk(self, folder, key_prefix, wanted):
         # With its slash a folder sorts where its keys do: "a-b" before "a/b" before "ab".
-        entries = sorted(_entries(folder), key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
+        entries = sorted(disk.entries(folder), key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
         for entry in entries:
             key = key_prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -473,7 +447,7 @@ class LocalStore:
             elif key.startswith(wanted) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                     found = entry.stat(follow_symlinks=False)
-                    yield key, found.st_size, _time(found)
+                    yield key, found.st_size, disk.modified_at(found)
 
     def _require_space(self, size_bytes):
         """Refuse at once what cannot fit, rather than after hours of sending."""
@@ -483,7 +457,7 @@ class LocalStore:
 
     def _lock(self, key):
         """A lock per key (or rather per 1/256 of them), for the moment in which files change places."""
-        return _locked(os.path.join(self._locks, hashlib.sha256(key.encode()).hexdigest()[:2]), fcntl.LOCK_EX)
+        return disk.locked(os.path.join(self._locks, hashlib.sha256(key.encode()).hexdigest()[:2]), fcntl.LOCK_EX)
 
     def _sync(self, descriptor):
         if self.fsync:
@@ -491,140 +465,8 @@ class LocalStore:
 
     def _sync_folder(self, path):
         if self.fsync:
-            with contextlib.suppress(FileNotFoundError), _opened(path, os.O_RDONLY | os.O_DIRECTORY) as folder:
+            with contextlib.suppress(FileNotFoundError), disk.opened(path, os.O_RDONLY | os.O_DIRECTORY) as folder:
                 os.fsync(folder)
-
-
-class _Writer:
-    """The right to write one part, held while its bytes come in.
-
-    The holder keeps a lock on parts/<n>.writer, which dies with its process, and touches the file
-    with each block. A connection may stand still for hours after its client has gone; the next PUT
-    of the part then puts a new file in the place of the old one, and the late writer finds out
-    before it can write. `lock` makes that certain: writing takes it shared, taking over, completing
-    and aborting take it alone.
-    """
-
-    def __init__(self, folder, part_number):
-        self._folder = folder
-        self._path = os.path.join(folder, "parts", f"{part_number}.writer")
-        self._record = os.path.join(folder, "parts", f"{part_number}.json")
-        self._files = contextlib.ExitStack()
-
-    def __enter__(self):
-        with self._files as files:
-            try:
-                self.data = files.enter_context(_opened(os.path.join(self._folder, "data"), os.O_RDWR))
-                self._lock = files.enter_context(_opened(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT))
-                self._claim = files.enter_context(self._take())
-            except FileNotFoundError:
-                raise MultipartMissing from None
-            self._files = files.pop_all()
-        return self
-
-    def __exit__(self, *exception):
-        with self._files, self._held(fcntl.LOCK_SH):
-            if _same(self._path, self._claim):
-                _remove(self._path)
-
-    def forget_record(self, sync_folder):
-        """The part does not count from here on, not even after a power cut."""
-        with self._mine():
-            if _remove(self._record):
-                sync_folder(os.path.dirname(self._record))
-
-    def write(self, block, offset):
-        with self._mine():
-            _write_all(self.data, block, offset)
-            os.utime(self._claim)
-
-    def record(self, facts):
-        with self._mine():
-            _write_json(self._record, facts)
-
-    @contextlib.contextmanager
-    def _take(self):
-        deadline = time.monotonic() + PART_WAIT_SECONDS
-        while True:
-            with _opened(self._path, os.O_RDWR | os.O_CREAT) as claim:
-                try:
-                    fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    self._remove_idle(claim)
-                else:
-                    # The file may have been its last holder's, who removed it on leaving.
-                    if _same(self._path, claim):
-                        os.utime(claim)
-                        yield claim
-                        return
-            if time.monotonic() > deadline:
-                raise PartBusy
-            time.sleep(0.02)
-
-    def _remove_idle(self, claim):
-        with self._held(fcntl.LOCK_EX):
-            if time.time() - os.fstat(claim).st_mtime > PART_IDLE_SECONDS and _same(self._path, claim):
-                _remove(self._path)
-
-    @contextlib.contextmanager
-    def _held(self, how):
-        fcntl.flock(self._lock, how)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-    @contextlib.contextmanager
-    def _mine(self):
-        """As long as nobody took over and the upload is neither completed nor aborted."""
-        with self._held(fcntl.LOCK_SH):
-            if not _same(os.path.join(self._folder, "data"), self.data):
-                raise MultipartMissing
-            if not _same(self._path, self._claim):
-                raise PartTakenOver
-            yield
-
-
-@contextlib.contextmanager
-def _disk():
-    """Errors of the disk as refusals, and in the log for those who run the portal."""
-    try:
-        yield
-    except OSError as error:
-        logger.exception("The object store failed")
-        raise (StoreFull if error.errno in _FULL else StoreUnavailable) from error
-
-
-@contextlib.contextmanager
-def _opened(path, flags):
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _open_regular(path):
-    """A descriptor to read the file at `path`; None when there is none, or a link or a folder in its place."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return None
-        raise
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-@contextlib.contextmanager
-def _locked(path, how):
-    with _opened(path, os.O_RDWR | os.O_CREAT) as lock:
-        fcntl.flock(lock, how)  # given back when the file is closed
-        yield
 
 
 def _checked(key):
@@ -638,7 +480,7 @@ def _records(folder, manifest):
     """{part number: its record}, ascending; a part without a readable record has not been received."""
     found = {}
     for number in range(1, parts.count(size_bytes=manifest["size"], part_size=manifest["part_size"]) + 1):
-        if record := _read_json(os.path.join(folder, "parts", f"{number}.json")):
+        if record := disk.read_json(os.path.join(folder, "parts", f"{number}.json")):
             found[number] = record
     return found
 
@@ -656,80 +498,3 @@ def _sidecar(path, info, content_type):
         "crc32": info.crc32,
         "content_type": content_type,
     }
-
-
-def _write_all(descriptor, block, offset=None):
-    """All of the block, at the descriptor's place or at `offset`: a nearly full disk takes a piece at a time."""
-    view = memoryview(block)
-    while view:
-        if offset is None:
-            written = os.write(descriptor, view)
-        else:
-            written = os.pwrite(descriptor, view, offset)
-            offset += written
-        view = view[written:]
-
-
-def _write_json(path, facts, *, folder=None, sync=None):
-    """Replace a small file at once, by way of `folder` (its own by default).
-
-    Without `sync` it is not durable: a lost sidecar is worked out anew, a lost part sent again.
-    """
-    temporary = os.path.join(folder or os.path.dirname(path), f"{secrets.token_hex(8)}.tmp")
-    try:
-        with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
-            _write_all(file, json.dumps(facts).encode())
-            if sync:
-                sync(file)
-        os.rename(temporary, path)
-    except BaseException:
-        _remove(temporary)
-        raise
-
-
-def _read_json(path):
-    """What _write_json wrote, or None where there is no such file or a power cut left it in pieces."""
-    try:
-        with open(path, "rb") as file:
-            facts = json.loads(file.read())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return facts if isinstance(facts, dict) else None
-
-
-def _remove(path):
-    """Whether there was a file to remove."""
-    try:
-        os.unlink(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def _same(path, descriptor):
-    """Whether the file at `path` is the one held open; its inode cannot go to another one meanwhile."""
-    try:
-        there, held = os.stat(path, follow_symlinks=False), os.fstat(descriptor)
-    except FileNotFoundError:
-        return False
-    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
-
-
-def _entries(folder):
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _age(path):
-    """Seconds since the epoch at which it last changed; 0 when it is gone."""
-    try:
-        return os.stat(path, follow_symlinks=False).st_mtime
-    except FileNotFoundError:
-        return 0
-
-
-def _time(found):
-    return datetime.fromtimestamp(found.st_mtime, UTC)

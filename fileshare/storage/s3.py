@@ -13,7 +13,6 @@ are boto3's, whose clients are safe to share between threads.
 
 import io
 import logging
-import threading
 import time
 from contextlib import contextmanager
 from operator import itemgetter
@@ -32,6 +31,7 @@ from urllib3.exceptions import HTTPError
 
 from config.bucket import make_client
 from config.errors import Conflict
+from config.outage import Outage
 from fileshare.filenames import content_disposition
 
 from . import (
@@ -85,7 +85,7 @@ class S3Store:
         self.client = client
         self.patient = patient or client
         self.bucket = name
-        self._outage = Outage()
+        self._outage = Outage(OUTAGE_SECONDS, lambda: StoreUnavailable(retry_after=OUTAGE_SECONDS))
         self._public = public or client
         self._encryption = dict(encryption or {})
 
@@ -360,36 +360,6 @@ class S3Store:
             return StoreFull()
         logger.error("The object store refused %s of %s: %s %s", error.operation_name, key, status, code)
         return StoreUnavailable()
-
-
-class Outage:
-    """Remembers that the service did not answer, so that not every thread waits to learn it anew.
-
-    For OUTAGE_SECONDS all calls are refused at once; then one is let through and finds out.
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._until = None
-
-    def assert_over(self):
-        """Raise StoreUnavailable during an outage."""
-        if self._until is None:
-            return
-        with self._lock:
-            if self._until is not None:
-                if time.monotonic() < self._until:
-                    raise StoreUnavailable(retry_after=OUTAGE_SECONDS)
-                self._until = time.monotonic() + OUTAGE_SECONDS
-
-    def began(self):
-        """The service did not answer."""
-        with self._lock:
-            self._until = time.monotonic() + OUTAGE_SECONDS
-
-    def ended(self):
-        """The service answered, if only to refuse."""
-        self._until = None
 
 
 _ENCRYPTION_HEADERS = {

@@ -3,6 +3,8 @@
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from config.pagination import keyset_page
+
 from .. import folders
 from ..models import File, Folder
 
@@ -16,10 +18,16 @@ def home(request):
         return render(request, "landing.html")
     personal = folders.personal_folder(request.user)
     rows = list(Folder.objects.visible_to(request.user).with_rights(request.user).in_order()[:12])
-    recent = File.objects.downloadable_by(request.user).with_version_count().with_details(request.user)
+    recent = keyset_page(
+        File.objects.downloadable_by(request.user).with_version_count().with_details(request.user),
+        request=request,
+        time_field="uploaded_at",
+        default_limit=RECENT,
+        pieces=File.objects.downloadable_pieces(request.user),
+    )
     context = {
         "folders": [folder for folder in rows if folder.pk != personal.pk],
         "personal": next((folder for folder in rows if folder.pk == personal.pk), personal),
-        "recent_files": list(recent.order_by("-uploaded_at", "-pk")[:RECENT]),
+        "recent_files": recent.results,
     }
     return render(request, "fileshare/dashboard.html", context)

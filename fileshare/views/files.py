@@ -10,14 +10,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from audit import reading
 from config.access import get_visible
 from config.errors import Invalid
 from config.forms import attempt
 from config.throttling import throttle
 
-from .. import completion, downloads, files, folders, tags, uploads
-from ..forms import FileForm, TagForm, UploadForm
+from .. import completion, downloads, files, folders, holds, tags, uploads
+from ..forms.files import FileForm, TagForm, UploadForm
 from ..models import File
+from .share_section import section
 
 VERSIONS_SHOWN = 100
 
@@ -25,11 +27,12 @@ VERSIONS_SHOWN = 100
 @login_required
 @require_safe
 def file(request, file_id):
-    """A file with its versions, newest first."""
-    return _file_page(request, file_id)
+    """A file with its versions, newest first, and its history for whoever it belongs to."""
+    return file_page(request, file_id)
 
 
-def _file_page(request, file_id, *, form=None, tag_form=None, status=200):
+def file_page(request, file_id, *, form=None, tag_form=None, share_form=None, status=200):
+    """The page of a file, with those forms that were not good."""
     rows = File.objects.visible_to(request.user).with_details(request.user)
     row = get_visible(file_id, rows.with_version_count())
     versions = rows.versions_of(row).with_version_count().order_by("-uploaded_at", "-pk")[:VERSIONS_SHOWN]
@@ -42,6 +45,9 @@ def _file_page(request, file_id, *, form=None, tag_form=None, status=200):
         "tag_form": tag_form or TagForm(),
         "known_tags": tags.suggestions(user=request.user) if row.can_delete else [],
         "trash_days": settings.TRASH_DAYS,
+        "holds": holds.on_file(user=request.user, file=row),
+        "history": reading.history(user=request.user, target=row, is_theirs=row.can_delete),
+        **section(request, row, form=share_form),
     }
     return render(request, "fileshare/file.html", context, status=status)
 
@@ -79,7 +85,7 @@ def edit(request, file_id):
         if done:
             messages.success(request, _("Saved."))
             return redirect("file", file_id)
-    return _file_page(request, file_id, form=form, status=400)
+    return file_page(request, file_id, form=form, status=400)
 
 
 @login_required
@@ -92,7 +98,7 @@ def add_tags(request, file_id):
         done, _result = attempt(form, files.add_tags, user=request.user, file_id=file_id, names=names)
         if done:
             return redirect("file", file_id)
-    return _file_page(request, file_id, tag_form=form, status=400)
+    return file_page(request, file_id, tag_form=form, status=400)
 
 
 @login_required
@@ -109,6 +115,8 @@ def upload(request):
     """The form without JavaScript: one file into the place its ids name."""
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
+        if "tags" in form.errors:
+            raise Invalid("tags", form.errors["tags"][0])
         raise Invalid("file", _("Choose a file to upload."))
     facts = form.cleaned_data
     place = uploads.place_for(
@@ -124,6 +132,7 @@ def upload(request):
         content_type=upload.content_type or "",
         stream=upload,
         size_bytes=upload.size,
+        tag_names=[facts["tags"]],
     )
     messages.success(request, _("“%(name)s” is uploaded.") % {"name": row.filename})
     return redirect(place.subfolder or place.folder)

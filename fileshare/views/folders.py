@@ -7,8 +7,8 @@ from django.views.decorators.http import require_safe
 
 from config.pagination import keyset_page, read_limit
 
-from .. import file_types, folders
-from ..forms import UploadForm
+from .. import file_types, folders, holds
+from ..forms.files import UploadForm
 from ..models import File, Folder
 
 PAGE = 50
@@ -36,6 +36,7 @@ def folder(request, slug, subfolder_slug=None):
         "subfolder": subfolder,
         "subfolders": [] if subfolder else list(row.subfolders.all()),
         "page": file_page(request, files),
+        "holds": holds.on_folder(user=request.user, folder=row),
         **upload_context(row, subfolder),
     }
     for child in context["subfolders"]:

@@ -4,8 +4,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from config.refusals import api_exception_handler, refusal_of, refuse, wants_json
+from config.throttling import throttle
 
-from .. import downloads
+from .. import downloads, links
 from .sending import send_object
 
 
@@ -17,7 +18,13 @@ class SecureDownload(APIView):
 
     def get(self, request, token):
         """The bytes; GET and HEAD, ranges included."""
-        file = downloads.redeem(user=request.user, token=token, request=request)
+        throttle(request, "redeem", strict=False)
+        try:
+            file = downloads.redeem(user=request.user, token=token, request=request)
+        except (downloads.NotYours, links.LinkForged):
+            # Whoever tries links that are not theirs is soon told to wait.
+            throttle(request, "foreign_link")
+            raise
         return send_object(
             request._request, key=file.object_key, filename=file.filename, content_type=file.content_type
         )

@@ -13,14 +13,15 @@ from fileshare.storage import BLOCK_SIZE, ObjectMissing, get_store, ranges
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:[ \t]*;[ \t]*[\w.+-]+=[\w.+-]+)*", re.ASCII)
 
 
-def send_object(request, *, key, filename, content_type, disposition="attachment"):
+def send_object(request, *, key, filename, content_type, disposition="attachment", sent_on=True):
     """The answer to a GET or HEAD for the object at `key`; who may have it was asked before.
 
     One range is answered with 206, several or a malformed header with the whole; If-Range and
     If-None-Match are honoured. A store with a server of its own is where a GET for bytes is sent on
-    to, by a 302 to a URL good for PRESIGNED_URL_EXPIRY_SECONDS. With X_ACCEL_PREFIX nginx does all of
-    it and the answer only names the object. Of the headers set here nginx then passes on
-    Content-Type, Content-Disposition and Cache-Control: its internal location has to add the others.
+    to, by a 302 to a URL good for PRESIGNED_URL_EXPIRY_SECONDS; without `sent_on` the bytes pass through
+    here. With X_ACCEL_PREFIX nginx does all of it and the answer only names the object. Of the headers
+    set here nginx then passes on Content-Type, Content-Disposition and Cache-Control: its internal
+    location has to add the others.
 
     Raises ObjectMissing (404), StoreUnavailable (503).
     """
@@ -28,7 +29,7 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
         response = HttpResponse()
         response["X-Accel-Redirect"] = settings.X_ACCEL_PREFIX.rstrip("/") + "/" + quote(key)
     else:
-        response = _answer(request, key, filename, content_type)
+        response = _answer(request, key, filename, content_type, sent_on)
     if response.status_code == 302:
         response["Cache-Control"] = "private, no-store"
         return response
@@ -40,13 +41,14 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
     return response
 
 
-def _answer(request, key, filename, content_type):
+def _answer(request, key, filename, content_type, sent_on):
     store = get_store()
     info = store.head(key)
     if info is None:
         raise ObjectMissing(key)
     # A HEAD, a 304 and a 416 are answered here: the URL would give away the bytes they do not ask for.
-    if store.is_remote and request.method != "HEAD" and ranges.select(request.headers, info).has_bytes:
+    leads_on = store.is_remote and sent_on and request.method != "HEAD"
+    if leads_on and ranges.select(request.headers, info).has_bytes:
         return HttpResponseRedirect(
             store.presign_get(
                 key,

@@ -1,50 +1,14 @@
-"""Forms of the pages about files."""
+"""The form that reads what is searched for, of page and API."""
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from audit.filters import Moment
-from config.errors import Invalid, Refused
+from config.errors import Invalid
+from config.forms import Moment, demand_valid
 
-from . import file_types, search, tags
-from .models import TypePolicy, Visibility
-
-
-class UploadForm(forms.Form):
-    """One file for a place; the ids name it."""
-
-    file = forms.FileField(label=_("File"), allow_empty_file=True, max_length=None)
-    folder_id = forms.UUIDField(required=False, widget=forms.HiddenInput)
-    subfolder_id = forms.UUIDField(required=False, widget=forms.HiddenInput)
-
-    def __init__(self, *args, policy=None, **kwargs):
-        super().__init__(*args, **kwargs)
-        if policy == TypePolicy.OFFICE:
-            self.fields["file"].widget.attrs["accept"] = file_types.ACCEPT
-
-
-class TagForm(forms.Form):
-    """Tags to add to a file."""
-
-    tags = forms.CharField(
-        label=_("Add tags"),
-        max_length=3000,
-        help_text=_("Separated by commas."),
-        widget=forms.TextInput(attrs={"list": "known-tags", "autocomplete": "off"}),
-    )
-
-
-class FileForm(forms.Form):
-    """Name and visibility of a file; a field that was not sent stays as it is."""
-
-    filename = forms.CharField(label=_("Name"), max_length=1000, required=False)
-    visibility = forms.ChoiceField(label=_("Who may see it"), choices=Visibility.choices, required=False)
-
-    def changes(self):
-        """Keyword arguments for files.change, of the fields that were sent."""
-        return {name: value for name, value in self.cleaned_data.items() if value}
-
+from .. import search, tags
+from .files import TagsInput
 
 KINDS = [
     ("", _("Any type")),
@@ -77,9 +41,7 @@ class SearchForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"type": "search", "maxlength": search.MAX_LETTERS, "autocomplete": "off"}),
     )
-    tags = forms.CharField(
-        label=_("Tags"), required=False, max_length=3000, widget=forms.TextInput(attrs={"autocomplete": "off"})
-    )
+    tags = forms.CharField(label=_("Tags"), required=False, max_length=3000, widget=TagsInput)
     type = forms.CharField(label=_("Type"), required=False, widget=forms.Select(choices=KINDS))
     folder_id = forms.UUIDField(label=_("Folder"), required=False, widget=forms.Select)
     uploaded_after = Moment(label=_("Uploaded from"), widget=forms.DateInput(attrs={"type": "date"}))
@@ -93,7 +55,7 @@ class SearchForm(forms.Form):
 
     def __init__(self, *args, folders=(), **kwargs):
         super().__init__(*args, **kwargs)
-        choices = [("", _("Any folder")), *((str(folder.pk), folder.name) for folder in folders)]
+        choices = [("", _("Any folder")), *((str(folder.pk), folder.shown_name) for folder in folders)]
         self.fields["folder_id"].widget.choices = choices
         for name in ("type", "folder_id", "min_size", "max_size"):
             # What a link asks for stays chosen, also where the list does not offer it.
@@ -120,9 +82,7 @@ class SearchForm(forms.Form):
 
     def wanted(self):
         """The search.Wanted of it. Raises Refused 400 naming the fields that make no sense."""
-        if not self.is_valid():
-            errors = {name: [str(text) for text in texts] for name, texts in self.errors.items()}
-            raise Refused(400, "invalid", _("A filter is not valid."), errors=errors)
+        demand_valid(self, _("A filter is not valid."))
         facts = dict(self.cleaned_data)
         return search.Wanted(words=facts.pop("q"), endings=facts.pop("type"), **facts)
 

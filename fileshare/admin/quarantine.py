@@ -1,0 +1,55 @@
+"""Files the virus gate keeps back: released as false alarms, or deleted for good."""
+
+from django import forms
+from django.contrib import admin
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
+
+from accounts.reasons import MAX_REASON_LENGTH
+from config.admin import OperationsAdmin, OperationsForm
+
+from .. import files, virus_gate
+from ..models import QuarantinedFile
+
+
+class ReleaseForm(OperationsForm):
+    """Why a file is no danger after all."""
+
+    reason = forms.CharField(
+        label=_("Release, because"),
+        max_length=MAX_REASON_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("Everybody who may download it gets it then, whatever the scanner said."),
+    )
+
+
+@admin.register(QuarantinedFile)
+class QuarantineAdmin(OperationsAdmin):
+    list_display = ["filename", "folder", "uploaded_by", "size", "scan_state", "scan_detail", "scanned_at"]
+    list_filter = ["scan_state"]
+    list_select_related = ["folder", "uploaded_by"]
+    search_fields = ["filename", "scan_detail"]
+    ordering = ["-scanned_at", "-id"]
+    form = ReleaseForm
+    readonly_fields = [
+        *["filename", "folder", "subfolder", "uploaded_by", "uploaded_at", "size", "sha256"],
+        *["scan_state", "scan_detail", "scanned_at", "deleted_at"],
+    ]
+    fields = [*readonly_fields, "reason"]
+
+    @admin.display(description=_("size"), ordering="size_bytes")
+    def size(self, file):
+        return filesizeformat(file.size_bytes)
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).quarantined()
+
+    def has_add_permission(self, request):
+        return False
+
+    def save_model(self, request, obj, form, change):
+        """Through the operation, which logs."""
+        virus_gate.release(by=request.user, file_id=obj.pk, reason=form.cleaned_data["reason"])
+
+    def delete_model(self, request, obj):
+        files.purge_quarantined(by=request.user, file_id=obj.pk)

@@ -1,0 +1,1 @@
+"""Forms of the pages about files, one module a noun."""
