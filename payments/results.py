@@ -1,0 +1,160 @@
+"""M-Pesa's result codes: what each does to a payment, and what the payer is told. Pure; docs/payments.md lists them."""
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext_lazy as _
+
+from .models import Status
+
+
+@dataclass(frozen=True)
+class Result:
+    """A way a payment ends (`status`), in the payer's words: what happened, and what to do."""
+
+    status: str
+    title: str
+    advice: str
+
+
+PAID = "0"
+# Not an end at all: the payer is still busy with the phone.
+PENDING_CODES = ("4998", "4999")
+TIMED_OUT = Result(
+    Status.TIMED_OUT,
+    _("There was no answer"),
+    _(
+        "Your phone could not be reached, or the request was left unanswered. "
+        "See that the phone is on and has a signal, then try again."
+    ),
+)
+CANCELLED = Result(
+    Status.CANCELLED,
+    _("You cancelled the payment"),
+    _("Nothing was taken from your account. You can start again whenever you like."),
+)
+BUSY = Result(
+    Status.FAILED,
+    _("M-Pesa is very busy"),
+    _("Nothing was taken from your account. Wait a few minutes and try again."),
+)
+RESULTS = {
+    PAID: Result(Status.PAID, _("Paid. Thank you!"), _("The space is yours from now on.")),
+    "1": Result(
+        Status.FAILED,
+        _("There is not enough money in the account"),
+        _("Top up your M-Pesa account, or choose a smaller plan, and try again."),
+    ),
+    "17": Result(
+        Status.FAILED,
+        _("M-Pesa refused to repeat the payment so soon"),
+        _(
+            "It does not take the same amount from the same number twice within a short time, "
+            "nor more than its daily limit. Wait two minutes and try again."
+        ),
+    ),
+    "26": BUSY,
+    "1001": Result(
+        Status.FAILED,
+        _("Your phone is busy with another M-Pesa request"),
+        _("Finish or close it on your phone, wait two minutes, and try again."),
+    ),
+    "1019": Result(
+        Status.TIMED_OUT,
+        _("The request expired"),
+        _("The PIN came too late. Try again, and enter it within a minute."),
+    ),
+    "1025": Result(
+        Status.FAILED,
+        _("The request could not be sent to your phone"),
+        _("Nothing was taken from your account. Try again in a few minutes; restarting the phone may help."),
+    ),
+    "1031": CANCELLED,
+    "1032": CANCELLED,
+    "1037": TIMED_OUT,
+    "2001": Result(
+        Status.FAILED,
+        _("The PIN was wrong"),
+        _(
+            "Nothing was taken from your account. Try again with your M-Pesa PIN; "
+            "after three wrong ones M-Pesa locks it."
+        ),
+    ),
+    "2028": Result(
+        Status.FAILED,
+        _("This portal may not take the payment"),
+        _("Nothing was taken from your account. Please tell whoever runs the portal."),
+    ),
+    "8006": Result(
+        Status.FAILED,
+        _("Your M-Pesa PIN is locked"),
+        _("Call Safaricom on 100 to unlock it, then try again."),
+    ),
+    "9999": Result(
+        Status.FAILED,
+        _("The request could not be sent to your phone"),
+        _("Nothing was taken from your account. Try again in a few minutes; restarting the phone may help."),
+    ),
+}
+UNKNOWN = Result(
+    Status.FAILED,
+    _("The payment did not go through"),
+    _(
+        "Nothing was taken from your account as far as we know. "
+        "If you got an M-Pesa message that says otherwise, tell us its receipt number."
+    ),
+)
+
+
+def result_of(code):
+    """The Result of M-Pesa's `code`, a text; of one it never told us about: failed."""
+    return RESULTS.get(code, UNKNOWN)
+
+
+NOT_ASKED = Result(
+    Status.FAILED,
+    _("M-Pesa did not take the request"),
+    _("Your phone was not asked, and nothing was charged. Try again in a few minutes."),
+)
+REJECTED = Result(
+    Status.FAILED,
+    _("We could not confirm this payment"),
+    _("Somebody looked at it, and no space was added. Please get in touch if you have an M-Pesa message about it."),
+)
+CHECKING = Result(
+    Status.NEEDS_REVIEW,
+    _("We are checking this payment"),
+    _("Please do not pay again. If the money was taken, your space will be added; somebody looks at it soon."),
+)
+WAITING = Result(
+    Status.SUBMITTED,
+    _("Check your phone"),
+    _("M-Pesa asks for your PIN there. Enter it to pay, or cancel."),
+)
+STARTING = Result(
+    Status.CREATED,
+    _("M-Pesa has not answered us yet"),
+    _(
+        "If your phone asks for your M-Pesa PIN, enter it: we shall hear of it. If it does not, somebody looks at it "
+        "within an hour or so. Please do not pay a second time."
+    ),
+)
+
+
+def of_payment(row):
+    """The Result a payment stands at."""
+    match row.status:
+        case Status.CREATED:
+            return STARTING
+        case Status.SUBMITTED:
+            return WAITING
+        case Status.NEEDS_REVIEW:
+            return CHECKING
+        case Status.PAID:
+            return RESULTS[PAID]
+    if row.reviewed_at is not None:
+        return REJECTED
+    if not row.checkout_request_id:
+        return NOT_ASKED
+    known = RESULTS.get(row.result_code)
+    # Whatever the words of the code, a payment that was not paid is never told otherwise.
+    return known if known is not None and known.status != Status.PAID else UNKNOWN
