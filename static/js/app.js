@@ -4,12 +4,20 @@
  */
 
 const loaders = {
+  codes: () => import("./codes.js"),
+  passkeys: () => import("./passkeys.js"),
   confirm: () => import("./confirm.js"),
   copy: () => import("./copy.js"),
+  deadline: () => import("./deadline.js"),
   menu: () => import("./menu.js"),
+  notices: () => import("./notices.js"),
+  payment: () => import("./payment.js"),
+  "payment-number": () => import("./payment-number.js"),
+  print: () => import("./print.js"),
   reveal: () => import("./reveal.js"),
   search: () => import("./search.js"),
   select: () => import("./select.js"),
+  tags: () => import("./tags.js"),
   theme: () => import("./theme.js"),
   times: () => import("./times.js"),
   upload: () => import("./upload/panel.js"),

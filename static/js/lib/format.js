@@ -1,8 +1,9 @@
 /** Numbers and times as people read them. No DOM. */
 
-const UNITS = ["bytes", "KB", "MB", "GB", "TB", "PB"];
+const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
+const SIGNS = ["", "KB", "MB", "GB", "TB", "PB"];
 
-/** As Django's filesizeformat: steps of 1,024, one decimal.
+/** As Django's filesizeformat: steps of 1,024, one decimal; word and order are the language's ("40 bytes", "baiti 40").
  * @param {number} count bytes, 0 or more
  * @param {string} [language]
  * @returns {string}
@@ -15,8 +16,15 @@ export function bytes(count, language) {
     unit += 1;
   }
   const digits = unit === 0 ? 0 : 1;
-  const number = value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return `${number} ${unit === 0 && count === 1 ? "byte" : UNITS[unit]}`;
+  const say = new Intl.NumberFormat(language, {
+    style: "unit",
+    unit: UNITS[unit],
+    unitDisplay: unit === 0 ? "long" : "short",
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  // Some languages write kB; we do as the pages do.
+  return say.formatToParts(value).map((part) => (part.type === "unit" && SIGNS[unit]) || part.value).join("");
 }
 
 /** @param {number} perSecond bytes a second

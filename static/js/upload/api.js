@@ -1,7 +1,8 @@
 /** The upload calls of the API. Every call throws HttpError. */
 import { request } from "../lib/http.js";
 
-const BASE = "/api/fileshare/upload";
+let base = "/api/fileshare/upload";
+let namesPlace = true;
 
 /** @typedef {{file_id: string, method: "PUT"|"MULTIPART", expires_in: number, upload_url?: string, headers?: Object<string, string>,
  *   upload_id?: string, part_size?: number, parts?: {part_number: number, upload_url: string}[],
@@ -10,22 +11,35 @@ const BASE = "/api/fileshare/upload";
 /** @typedef {{file_id: string, filename: string, size_bytes: number, folder: {id: string}, subfolder: {id: string}|null,
  *   created_at: string, expires_at: string}} Unfinished */
 
-const describe = (file) => ({
+/** @typedef {{file: File, tags: string[]}} Item */
+
+const describe = ({ file, tags }) => ({
   filename: file.name,
   size_bytes: file.size,
   content_type: file.type || "application/octet-stream",
+  ...(tags.length > 0 && { tags }),
 });
 
-const placed = (place) => (place.subfolderId ? { folder_id: place.folderId, subfolder_id: place.subfolderId } : { folder_id: place.folderId });
+const idsOf = (place) => (place.subfolderId ? { folder_id: place.folderId, subfolder_id: place.subfolderId } : { folder_id: place.folderId });
+
+const placed = (place) => (namesPlace ? idsOf(place) : {});
+
+/** Send by another door that takes the same calls and knows the place itself: a file request's.
+ * @param {string} address without a slash at the end
+ */
+export function useDoor(address) {
+  base = address;
+  namesPlace = false;
+}
 
 /** Reserve space for some files in one request.
  * @param {Place} place
- * @param {File[]} files 1 to 100
+ * @param {Item[]} items 1 to 100
  * @returns {Promise<(Answer|{detail: string, code: string})[]>} in order; a refused file has `detail`
  */
-export async function initiate(place, files) {
-  if (files.length === 1) return [await request(`${BASE}/initiate`, { method: "POST", body: { ...placed(place), ...describe(files[0]) } })];
-  const answer = await request(`${BASE}/initiate`, { method: "POST", body: { ...placed(place), files: files.map(describe) } });
+export async function initiate(place, items) {
+  if (items.length === 1) return [await request(`${base}/initiate`, { method: "POST", body: { ...placed(place), ...describe(items[0]) } })];
+  const answer = await request(`${base}/initiate`, { method: "POST", body: { ...placed(place), files: items.map(describe) } });
   return answer.uploads;
 }
 
@@ -34,7 +48,7 @@ export async function initiate(place, files) {
  * @returns {Promise<Answer>} what has arrived, and fresh addresses for the rest; only `status` "complete" when the file is there
  */
 export function status(fileId, signal) {
-  return request(`${BASE}/${fileId}`, { signal });
+  return request(`${base}/${fileId}`, { signal });
 }
 
 /** @param {import("./ticket.js").Ticket} ticket
@@ -43,12 +57,20 @@ export function status(fileId, signal) {
  */
 export function complete(ticket, parts, signal) {
   const body = parts ? { file_id: ticket.fileId, upload_id: ticket.uploadId, parts } : { file_id: ticket.fileId };
-  return request(`${BASE}/complete`, { method: "POST", body, signal });
+  return request(`${base}/complete`, { method: "POST", body, signal });
+}
+
+/** Put tags on a file, besides those it has.
+ * @param {string} fileId
+ * @param {string[]} tags 1 or more
+ */
+export function addTags(fileId, tags) {
+  return request(`/api/files/${fileId}/tags`, { method: "POST", body: { tags } });
 }
 
 /** @param {string} fileId */
 export function abort(fileId) {
-  return request(`${BASE}/abort`, { method: "POST", body: { file_id: fileId } });
+  return request(`${base}/abort`, { method: "POST", body: { file_id: fileId } });
 }
 
 /** @returns {Promise<Unfinished[]>} this person's unfinished uploads, newest first; of very many the newest 500 */

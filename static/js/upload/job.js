@@ -22,15 +22,18 @@ export class FileUnreadable extends Error {}
 /** States: waiting → uploading → finishing → done; or paused, failed, cancelled. Fires "change". */
 export class Job extends EventTarget {
   #begunAnew = false;
+  #lateTags = []; // which the upload knows nothing of: it was begun before they were typed
   #mayBeThere = false; // all bytes, from before a reload or a crash: complete it first, and send only if that is refused
 
   /** @param {File} file
    * @param {import("./api.js").Place} place
    * @param {Storage} storage
+   * @param {string[]} tags
    */
-  constructor(file, place, storage) {
+  constructor(file, place, storage, tags = []) {
     super();
     this.file = file;
+    this.tags = tags;
     this.place = place;
     this.storage = storage;
     this.key = fingerprint(file, place);
@@ -69,6 +72,7 @@ export class Job extends EventTarget {
       return;
     }
     this.#take(answer);
+    this.#lateTags = [];
     remember(this.storage, this.key, this.ticket.fileId);
   }
 
@@ -82,9 +86,10 @@ export class Job extends EventTarget {
   async recover() {
     const fileId = this.ticket?.fileId ?? (await this.#remembered());
     if (!fileId) return;
+    if (!this.ticket) this.#lateTags = this.tags;
     try {
       const answer = await retrying(() => api.status(fileId), { wait });
-      if (answer.status === "complete") this.#finish();
+      if (answer.status === "complete") await this.#finish(fileId);
       else if (this.state === "cancelled") api.abort(fileId).catch(() => {});
       else this.#take({ file_id: fileId, ...answer });
       this.#mayBeThere = answer.status === "completing" || answer.method === "PUT" || answer.parts?.length === 0;
@@ -115,7 +120,7 @@ export class Job extends EventTarget {
       if (!this.#mayBeThere) await this.#send(signal);
       this.#mayBeThere = false;
       await this.#complete(signal);
-      this.#finish();
+      await this.#finish(this.ticket.fileId);
     } catch (error) {
       if (!signal.aborted) await this.#settle(error); // aborted: pause() or cancel() has set the state
     } finally {
@@ -248,7 +253,8 @@ export class Job extends EventTarget {
     this.#take(await retrying(() => api.status(this.ticket.fileId, signal), { signal, wait }));
   }
 
-  #finish() {
+  async #finish(fileId) {
+    if (this.#lateTags.length > 0) await retrying(() => api.addTags(fileId, this.#lateTags), { wait });
     forget(this.storage, this.key);
     if (this.state !== "cancelled") this.set("done");
   }

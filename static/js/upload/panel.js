@@ -2,6 +2,7 @@
 import { bytes, SpeedMeter, timeLeft } from "../lib/format.js";
 import { patience, retrying } from "../lib/retry.js";
 import { fill } from "../lib/words.js";
+import { wordsOf } from "../tags.js";
 import * as api from "./api.js";
 import { droppedFiles } from "./drop.js";
 import { Job } from "./job.js";
@@ -17,12 +18,14 @@ const BATCH = 100; // what one initiate takes
 const BATCH_BYTES = 50 * 1024 ** 3; // and about as many part addresses as it should have to sign
 const FEW = 3; // of so many files each is told aloud, of more only the end
 
-/** @param {HTMLElement} panel with data-folder-id, data-subfolder-id, data-user-id and the data-text-… sentences */
+/** @param {HTMLElement} panel with data-folder-id, data-subfolder-id, data-user-id and the data-text-… sentences;
+ *   data-door when it sends to a file request, which lists no unfinished uploads */
 export function mount(panel) {
   const part = (name) => panel.querySelector(`[data-part=${name}]`);
   const [drop, input, choose, list, rows, summary, failed, overall, retryAll, clear, note, live, template] =
     ["drop", "input", "choose", "list", "rows", "summary", "failed", "overall", "retry-all", "clear", "note", "live", "row"].map(part);
-  const { folderId, subfolderId, userId } = panel.dataset;
+  const { door, folderId, subfolderId, userId } = panel.dataset;
+  if (door) api.useDoor(door);
   const place = { folderId, subfolderId, userId };
   const texts = panel.dataset;
   const language = document.documentElement.lang || undefined;
@@ -30,7 +33,7 @@ export function mount(panel) {
   const lookups = new Queue(LOOKUPS_AT_ONCE);
   const wait = patience();
   const meter = new SpeedMeter(10_000);
-  const unfinished = new Unfinished(part("unfinished"), part("unfinished-row"), place, texts, localStorage);
+  const unfinished = door ? null : new Unfinished(part("unfinished"), part("unfinished-row"), place, texts, localStorage);
   const shown = new Map(); // job → row
   let ticking = 0;
 
@@ -68,7 +71,7 @@ export function mount(panel) {
   const start = async (jobs) => {
     const enqueue = (job) => {
       if (!job.ticket) return;
-      unfinished.leave(job.ticket.fileId);
+      unfinished?.leave(job.ticket.fileId);
       queue.add(async () => {
         await job.run();
         if (job.state === "waiting") start([job]); // it was gone: from the beginning
@@ -80,7 +83,7 @@ export function mount(panel) {
     const fresh = jobs.filter((job) => job.state === "waiting" && !job.ticket);
     for (const some of batches(fresh, BATCH, (job) => job.file.size, BATCH_BYTES)) {
       try {
-        const answers = await retrying(() => api.initiate(place, some.map((job) => job.file)), { wait });
+        const answers = await retrying(() => api.initiate(place, some), { wait });
         some.forEach((job, index) => job.accept(answers[index]));
         some.forEach(enqueue);
       } catch (error) {
@@ -113,8 +116,9 @@ export function mount(panel) {
     note.textContent = notes.join(" ");
     note.hidden = notes.length === 0;
     if (files.length === 0) return;
+    const tags = wordsOf(drop.elements.tags?.value ?? ""); // a file request has no line for them
     const jobs = files.map((file) => {
-      const job = new Job(file, place, localStorage);
+      const job = new Job(file, place, localStorage, tags);
       const acts = { pause: () => job.pause(), resume: () => again([job]), retry: () => again([job]), cancel: () => job.cancel() };
       shown.set(job, new Row(job, template, texts, (act) => acts[act]()));
       let before = job.state;
@@ -172,5 +176,5 @@ export function mount(panel) {
   input.required = false;
   input.tabIndex = -1; // the button beside it does the same by keyboard
   panel.classList.add("is-live");
-  unfinished.load();
+  unfinished?.load();
 }
