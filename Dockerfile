@@ -30,6 +30,7 @@ COPY fileshare fileshare
 COPY payments payments
 COPY templates templates
 COPY static static
+COPY locale locale
 COPY deploy/healthcheck.py deploy/healthcheck.py
 # No secret of an installation is needed here: on loopback the portal makes its own, thrown away with this DATA_DIR.
 RUN DATA_DIR=/tmp/build STATIC_COLLECTED=1 /opt/venv/bin/python manage.py collectstatic --noinput \

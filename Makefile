@@ -9,7 +9,7 @@ LOCK = $(VENV_UV) pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all bench lint format lock
+.PHONY: help run dev test test-all bench lint format messages lock
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -41,6 +41,10 @@ lint: ## check style, templates, scripts, Django's settings and migrations
 format: ## let ruff mend what it can
 	$(BOOTSTRAP) run lint
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
+
+messages: ## put new sentences into the Swahili catalog, and say which have no Swahili yet
+	$(BOOTSTRAP) run
+	@exec $(VENV_PYTHON) scripts/messages.py $(ARGS)
 
 lock: ## write requirements*.txt anew from requirements*.in; ARGS=--upgrade for newer versions
 	$(BOOTSTRAP) run
