@@ -84,7 +84,9 @@ def measure(stack, folder, options):
     field = Field(**{name: future and future.result() for name, future in started.items()})
     done = []
     for kind in options.only:
-        for work in KIND_OF[kind](field, folder, source, Sizes(size, pieces, many, 2000 // part, 48 // part)):
+        for work in KIND_OF[kind](
+            field, folder, source, Sizes(size, pieces, many, 2000 // part, 48 // part, many * 10)
+        ):
             work.run(options.rounds, tell)
             done.append(work)
     tell.end()
@@ -128,13 +130,19 @@ class Field:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of the large file, MiB pieces in a ZIP, rows of the large folder, small downloads, pages."""
+    """Bytes of the large file, MiB pieces in a ZIP, rows of the large folder, small downloads, pages, names to find."""
 
     large: int
     pieces: int
     rows: int
     small: int
     pages: int
+    names: int
+
+    @property
+    def few_names(self):
+        """Names of the small search."""
+        return self.names // 100
 
 
 def upload(field, folder, source, sizes):
@@ -219,6 +227,58 @@ def lists(field, folder, source, sizes):
         )
 
 
+def search(field, folder, source, sizes):
+    """Finding names, common and rare, in few and in many; PostgreSQL where one runs."""
+    portals = {"few": ("SQLite", sizes.few_names, {}), "many": ("SQLite", sizes.names, {})}
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(servers.new_database())
+        if url:
+            portals |= {
+                "few-pg": ("PostgreSQL", sizes.few_names, {"DATABASE_URL": url}),
+                "many-pg": ("PostgreSQL", sizes.names, {}),
+            }
+            portals["many-pg"][2]["DATABASE_URL"] = stack.enter_context(servers.new_database())
+        asked = {}
+        for name, (database, count, settings) in portals.items():
+            portal = stack.enter_context(servers.portal(f"search-{name}", folder, **settings))
+            asked[f"{database}, {count:,} names"] = portal, portal.inside("names", "named", count)
+        limit, (_portal, terms) = next(iter(asked.items()))
+        for term in terms:
+            contenders = {
+                name: works.load(
+                    portal,
+                    sizes.pages,
+                    "many",
+                    urls=[f"{portal.url}/api/files/search?{queries[term]}"],
+                    connections=1,
+                    count=sizes.pages,
+                    headers=portal.headers,
+                )
+                for name, (portal, queries) in asked.items()
+            }
+            yield works.Work(f"search for {term}", "requests", limit, contenders)
+
+
+def audit(field, folder, source, sizes):
+    """A row of the log beside the upload it tells of, by one process and by eight at once."""
+    with contextlib.ExitStack() as stack:
+        portals = {"SQLite": {}}
+        url = stack.enter_context(servers.new_database())
+        if url:
+            portals["PostgreSQL"] = {"DATABASE_URL": url}
+        for database, settings in portals.items():
+            portal = stack.enter_context(servers.portal(f"audit-{database.lower()}", folder, **settings))
+            portal.inside("folder", "logged")
+            for processes in (1, 8):
+                count = max(10, sizes.small // 10 // processes)
+                contenders = {
+                    "an upload": works.timed_inside(portal, "uploads", "logged", processes, count),
+                    "without its row": works.timed_inside(portal, "uploads", "logged", processes, count, False),
+                    "a row alone": works.timed_inside(portal, "appends", "logged", processes, count),
+                }
+                yield works.Work(f"audit, {database}, {processes} at once", "requests", "an upload", contenders)
+
+
 def initiate(field, folder, source, sizes):
     """A hundred files promised by one call."""
     place = field.run.inside("folder", "promises")
@@ -238,6 +298,8 @@ KIND_OF = {
     "small": small,
     "zip": archive,
     "lists": lists,
+    "search": search,
+    "audit": audit,
     "initiate": initiate,
     "start": start,
 }

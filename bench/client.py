@@ -134,20 +134,23 @@ def put(requests, *, path):
 
 
 def many(urls, *, connections, count, headers=None):
-    """`count` GETs in all over so many kept connections; the URLs are asked for in turn."""
-    size = []
+    """`count` GETs in all over so many kept connections; the URLs are asked for in turn. `p95` is in seconds."""
+    size, waits = [], []
 
     def work(number):
         connection = Connection(urls[0])
         for turn in range(number, count, connections):
+            sent = time.perf_counter()
             connection.send("GET", urls[turn % len(urls)], headers or {})
             status, _headers, length, _first = connection.answer()
             assert status == 200, status
+            waits.append(time.perf_counter() - sent)
             size.append(length)
 
     seconds = _together([(work, (number,)) for number in range(connections)])
     assert len(size) == count, f"{len(size)} of {count} answered"
-    return {"seconds": seconds, "bytes": sum(size), "requests": count}
+    p95 = sorted(waits)[max(0, -(-len(waits) * 95 // 100) - 1)]
+    return {"seconds": seconds, "bytes": sum(size), "requests": count, "p95": p95}
 
 
 def copy(source, target, *, sync=False):

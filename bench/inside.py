@@ -3,19 +3,27 @@
 import hashlib
 import io
 import json
+import os
+import random
 import sys
+import time
 import uuid
 import zlib
 from datetime import timedelta
 
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
-from fileshare.models import File, Folder, FolderPermission, PermissionType
+from audit import chain, verifying
+from audit.log import record
+from audit.models import Action
+from fileshare import completion
+from fileshare.models import File, Folder, FolderPermission, PermissionType, Tag
 from fileshare.storage import get_store
+from fileshare.uploads import Place
 
 from . import EMAIL, PASSWORD
 
@@ -76,6 +84,42 @@ def rows(slug, count):
     return place_id
 
 
+def names(slug, count):
+    """Rows of `count` names to be found, and the searches to try: {what is asked for: query string}.
+
+    Names are of made words, the same in each run. "report" is in a third of them; "quixotic" in the oldest
+    alone; 20 old files are tagged "audited".
+    """
+    place_id = folder(slug)
+    place, user, chance = Folder.objects.get(pk=place_id), User.objects.get(email=EMAIL), random.Random(7)  # noqa: S311
+    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(4, 9))) for _ in range(5000)]
+
+    def name(number):
+        middle = "report" if number % 3 == 0 else chance.choice(words)
+        first = "quixotic" if number == count - 1 else chance.choice(words)
+        return f"{first} {middle} {number}.{chance.choice(['pdf', 'docx', 'xlsx', 'png'])}"
+
+    for start in range(0, count, 20_000):
+        numbers = range(start, min(start + 20_000, count))
+        made = [_row(place, user, name(number), 1000 + number, number) for number in numbers]
+        File.objects.bulk_create(made, batch_size=2000)
+    tag = Tag.objects.create(name="audited")
+    for file in made[-20:]:
+        file.tags.add(tag)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    return {
+        "a common word": "q=report",
+        "a word of one old file": "q=quixotic",
+        "a word of none": "q=jjqqxxzz",
+        "two words": "q=report+quixotic",
+        "two letters": "q=qz",
+        "an old tag": "tags=audited",
+        "a word of one type": "q=quixotic&type=pdf",
+    }
+
+
 def queries(addresses):
     """How many queries each of these pages takes, sign-in included."""
     client, counts = Client(HTTP_HOST="127.0.0.1"), []
@@ -87,9 +131,63 @@ def queries(addresses):
     return counts
 
 
+def uploads(slug, processes, count, logged=True):
+    """Seconds until so many processes at once have each taken `count` files of 10 KiB, as a form sends them.
+
+    Without `logged` no row of the log is written about them.
+    """
+    completion.record = record if logged else lambda *args, **facts: None
+    place, user = Place(Folder.objects.get(slug=slug)), User.objects.get(email=EMAIL)
+    data = random.Random(slug).randbytes(10 * 1024)  # noqa: S311 - bytes to fill files
+
+    def act(number):
+        completion.receive(
+            user=user,
+            place=place,
+            filename=f"{number}.bin",
+            content_type="application/octet-stream",
+            stream=io.BytesIO(data),
+            size_bytes=len(data),
+        )
+
+    return _at_once(processes, count, act)
+
+
+def appends(slug, processes, count):
+    """Seconds until so many processes at once have each written `count` rows of the log, each put in its place."""
+    place, user = Folder.objects.get(slug=slug), User.objects.get(email=EMAIL)
+
+    def act(number):
+        with transaction.atomic():
+            record(Action.UPLOAD, user=user, folder=place, size_bytes=10 * 1024, number=number)
+
+    seconds = _at_once(processes, count, act)
+    chain.seal()
+    if [fault for fault in verifying.verify().faults if fault.seq is not None]:
+        raise RuntimeError("the chain is not whole")
+    return seconds
+
+
+def _at_once(processes, count, act):
+    connections.close_all()
+    begun, children = time.perf_counter(), []
+    for _number in range(processes):
+        child = os.fork()
+        if child == 0:
+            for number in range(count):
+                act(number)
+            os._exit(0)
+        children.append(child)
+    if any(os.waitpid(child, 0)[1] for child in children):
+        raise RuntimeError("a process failed, see above")
+    return time.perf_counter() - begun
+
+
 def main():
     """Do what each line of the input asks, [job, arguments], and answer by a line."""
-    jobs = {function.__name__: function for function in (people, folder, stored, rows, queries)}
+    jobs = {
+        function.__name__: function for function in (people, folder, stored, rows, names, queries, uploads, appends)
+    }
     for line in sys.stdin:
         job, arguments = json.loads(line)
         sys.stdout.write(json.dumps(jobs[job](*arguments)) + "\n")

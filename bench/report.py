@@ -28,14 +28,17 @@ def table(works):
         limit = [sample.amount / sample.seconds for sample in work.samples[work.limit]]
         for name, samples in work.samples.items():
             rates = [sample.amount / sample.seconds for sample in samples]
-            first = [sample.facts["first_byte"] * 1000 for sample in samples if "first_byte" in sample.facts]
+            told = {
+                title: [sample.facts[name] * 1000 for sample in samples if name in sample.facts]
+                for name, title in (("first_byte", "first byte"), ("p95", "p95"))
+            }
             cells = [
                 name,
                 spread(rates, number),
                 spread(
                     [sample.seconds / (1 if work.unit == "MiB" else sample.amount) * 1000 for sample in samples], number
                 )
-                + (f"; first byte {spread(first, number)}" if first else ""),
+                + "".join(f"; {title} {spread(values, number)}" for title, values in told.items() if values),
                 spread([rate / least for rate, least in zip(rates, limit, strict=True)], number),
                 used(work, samples),
                 spread([sample.memory_mib for sample in samples], number),

@@ -14,8 +14,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
+import psycopg
+from psycopg import sql
 
-from tests.servers import LOOPBACK, S3_KEYS, free_ports, new_bucket, nginx_path, spawn, started_s3, stop, wait_until
+from tests.servers import (
+    LOOPBACK,
+    S3_KEYS,
+    drop_databases,
+    find_postgres,
+    free_ports,
+    new_bucket,
+    nginx_path,
+    spawn,
+    started_s3,
+    stop,
+    wait_until,
+)
 
 from . import EMAIL, MIB, PASSWORD, meters
 
@@ -107,6 +121,23 @@ def _listens(port):
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
         return True
     return False
+
+
+@contextlib.contextmanager
+def new_database():
+    """The address of a new database in the PostgreSQL of this machine, dropped with the block; None without one."""
+    found = find_postgres()
+    if found is None:
+        yield None
+        return
+    url, _version = found
+    name = f"bench_{secrets.token_hex(4)}"
+    with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield f"{url}/{name}"
+    finally:
+        drop_databases(url, name)
 
 
 # --- nginx -----------------------------------------------------------------------------------------

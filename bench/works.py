@@ -83,10 +83,15 @@ def load(server, amount, job, **facts):
         with measured(server, sample):
             found = client(job, **given)
         sample.seconds = found["seconds"]
-        sample.facts = {name: found[name] for name in ("first_byte", "user", "system") if name in found}
+        sample.facts = {name: found[name] for name in ("first_byte", "p95", "user", "system") if name in found}
         return sample
 
     return turn
+
+
+def timed_inside(portal, job, slug, processes, count, *options):
+    """A contender: a job of bench.inside that says how long it took, so many processes at once."""
+    return lambda: Sample(portal.inside(job, slug, processes, count, *options), processes * count)
 
 
 # --- Upload ----------------------------------------------------------------------------------------
