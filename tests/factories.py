@@ -6,10 +6,12 @@ import uuid
 import factory
 from django.utils import timezone
 
+from accounts import sign_in
 from accounts.models import Company, Role, User
 from fileshare import completion, uploads
 from fileshare.demo_documents import docx
 from fileshare.models import Folder, FolderPermission, Subfolder
+from payments.models import Plan
 
 PASSWORD = "seven green boats"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -58,6 +60,16 @@ class SubfolderFactory(factory.django.DjangoModelFactory):
     slug = factory.Sequence("subfolder-{}".format)
 
 
+class PlanFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Plan
+
+    name = factory.Sequence("Plan {}".format)
+    amount = 100
+    extra_bytes = 5 * 2**30
+    days = 30
+
+
 def grant(folder, permission_type, *, user=None, role=None):
     """A FolderPermission."""
     return FolderPermission.objects.create(folder=folder, user=user, role=role, permission_type=permission_type)
@@ -75,3 +87,12 @@ def store_file(*, user, folder, subfolder=None, filename=None, content=None, con
         size_bytes=len(content),
         **options,
     )
+
+
+def proved(client, user):
+    """The client as the browser of `user`, who has just proved who they are."""
+    client.force_login(user)
+    session = client.session
+    session[sign_in.PROVED_AT] = int(timezone.now().timestamp())
+    session.save()
+    return client

@@ -9,6 +9,8 @@ files in the S3 server there, a bucket for each worker.
 Tests marked for a server that this run is not about are deselected, for it is another run's business
 (`scripts/run_tests.py` makes both). Tests whose server or browser is missing on this machine are skipped,
 with a word on how to get it.
+
+No test may leave a secret in a log (tests.leaks).
 """
 
 import atexit
@@ -21,7 +23,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import servers
+from tests import leaks, servers
 
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = ("AWS_", "S3_", "EMAIL_", "MPESA_", "RATE_")
@@ -66,6 +68,7 @@ lay_out(os.environ)
 
 
 def pytest_configure(config):
+    config.pluginmanager.register(leaks.Plugin(), "leaks")
     if os.environ.get(S3_URL):
         server = SimpleNamespace(endpoint_url=os.environ[S3_URL], **servers.S3_KEYS)
         servers.new_bucket(server, name=os.environ["S3_FILESHARE_BUCKET"])
@@ -73,21 +76,34 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     on_postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
-    elsewhere = {"sqlite"} if on_postgres else {"postgres"}
+    elsewhere = {"sqlite", "once"} if on_postgres else {"postgres"}
     if not os.environ.get("REDIS_URL"):
         elsewhere.add("redis")
     missing = {
         "browser": None if servers.chromium_path() else servers.HOW_TO_GET["chromium"],
         "nginx": None if servers.nginx_path() else servers.HOW_TO_GET["nginx"],
+        "gettext": None if shutil.which("xgettext") else servers.HOW_TO_GET["gettext"],
+        "clamd": None if servers.clamd_path() else servers.HOW_TO_GET["clamd"],
         "s3": None if servers.weed_path() else servers.HOW_TO_GET["s3"],
     }
     here, deselected = [], []
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         (deselected if marks & elsewhere else here).append(item)
+        if "browser_name" in item.fixturenames and "browser" not in marks:
+            # A parameter called "page" is the browser's page, and draws all browser tests to its place in the order.
+            raise pytest.UsageError(f"{item.nodeid} asks for a browser: give its parameter another name")
         for name, remedy in missing.items():
             if remedy and name in marks:
                 item.add_marker(pytest.mark.skip(reason=remedy))
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = here
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    # What a test had logged goes to the controller as UTF-8, which carries no half characters.
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report

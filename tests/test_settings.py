@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 FERNET_KEY = "c2V2ZW4gZ3JlZW4gYm9hdHMgYW5kIG9uZSBvYXIhISE="
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCTION = {
     "SITE_URL": "https://portal.example.org",
     "HOST": "0.0.0.0",  # noqa: S104 (not listened to)
-    "SECRET_KEY": "kqYt2vR8wN5xZ1cB7mL4pD9sF6gH3jT0aE_uI-oWyXzQ",
+    "SECRET_KEY": "kqYt2vR8wN5xZ1cB7mL4pD9sF6gH3jT0aE_uI-oWyXzQbV3nK7rM2s",
     "LINK_KEYS": FERNET_KEY,
-    "DATABASE_URL": "postgres://portal:secret@127.0.0.1:5432/portal",
+    "DATABASE_URL": "postgres://portal:zK4mQ9xW2r@127.0.0.1:5432/portal",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "EMAIL_BACKEND_KIND": "smtp",
 }
@@ -52,6 +54,20 @@ def test_a_safe_set_starts(tmp_path):
         ("DEBUG", "1"),
         ("DEMO", "1"),
         ("EXPOSE_VERIFICATION_LINK", "1"),
+        ("CLAMD_URL", "clamav:3310"),
+        ("CLAMD_URL", "tcp://clamav"),
+        ("CLAMD_URL", "http://clamav:3310"),
+        ("CLAMD_URL", "unix://clamd.ctl"),
+        ("CLAMD_URL", "tcp://clamav:99999"),
+        ("CLAMD_URL", "tcp://clamav:0"),
+        ("REDIS_URL", "redis://127.0.0.1:port/0"),
+        ("REDIS_URL", "redis://127.0.0.1:99999/0"),
+        ("REDIS_WITHOUT_PASSWORD", "perhaps"),
+        ("SITE_URL", "https://portal.example.org:99999"),
+        ("LOG_LEVEL", "chatty"),
+        ("SECRET_KEY_FALLBACKS", "kqYt2vR8wN5xZ1cB7mL4pD9sF6gH3jT0aE_uI-oWyXzQbV3nK7rM2s"),
+        ("CLAMD_MAX_BYTES", "0"),
+        ("CLAMD_TIMEOUT_SECONDS", "soon"),
         ("SITE_URL", "http://portal.example.org"),
         ("SITE_URL", "portal.example.org"),
         ("SITE_URL", "ftp://portal.example.org"),
@@ -60,6 +76,7 @@ def test_a_safe_set_starts(tmp_path):
         ("STORAGE", "tape"),
         ("DATABASE_URL", "mysql://portal:secret@127.0.0.1/portal"),
         ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "postgres://portal:zK4mQ9xW2r@127.0.0.1:port/portal"),
         ("PORT", "eighty"),
         ("PORT", "0"),
         ("TRUSTED_PROXY_COUNT", "-1"),
@@ -70,6 +87,7 @@ def test_a_safe_set_starts(tmp_path):
         ("STORE_FSYNC", "yess"),
         ("RATE_LOGIN", "often"),
         ("RATE_SIGNUP", ""),
+        ("RATE_LOGIN_ADDRESS", "100"),
         ("BODY_FILE_DIR", "/data/store/bodies"),  # without a proxy
     ],
 )
@@ -95,7 +113,7 @@ def test_a_mail_provider_needs_its_key(kind, tmp_path):
     name = f"{kind.upper()}_API_KEY"
 
     assert name in start(tmp_path, EMAIL_BACKEND_KIND=kind).stderr
-    assert start(tmp_path, EMAIL_BACKEND_KIND=kind, **{name: "x"}).returncode == 0
+    assert start(tmp_path, EMAIL_BACKEND_KIND=kind, **{name: "xkeysib-4f9Kq2Lm8Zr1"}).returncode == 0
 
 
 def test_a_refused_start_shows_no_secret(tmp_path):

@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from PIL import Image, PngImagePlugin
 
 from accounts.models import User
@@ -174,6 +175,29 @@ def test_a_new_picture_has_a_new_address_and_the_old_file_goes(send, people, com
     assert not old.storage.exists(old.name)
 
 
+def test_a_picture_is_removed_with_its_file_and_without_one_nothing_happens(send, stored, people, api_as, commits):
+    with commits():
+        send(picture())
+    old = User.objects.get(pk=people["client"].pk).avatar
+    with commits():
+        assert api_as("client").delete("/api/users/me/avatar").status_code == 204
+        assert old.storage.exists(old.name), "not before the commit"
+
+    assert stored() is None
+    assert not old.storage.exists(old.name)
+    assert api_as("client").get("/api/users/me").json()["avatar_url"] is None
+    with commits():
+        assert api_as("client").delete("/api/users/me/avatar").status_code == 204
+
+
+def test_a_picture_that_is_removed_takes_nobody_elses_along(send, stored, api_as, commits):
+    with commits():
+        send(picture())
+        assert api_as("stranger").delete("/api/users/me/avatar").status_code == 204
+
+    assert stored() is not None
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"avatar": "text"}, {"picture": SimpleUploadedFile("me.png", picture())}],
@@ -239,4 +263,29 @@ def test_the_profile_page_takes_a_picture_and_says_why_it_refused_one(client, pe
         client.post("/profile", {"form": "avatar", "avatar": SimpleUploadedFile("me.png", picture())}).status_code
         == 302
     )
+    assert stored() is not None
+
+
+def test_the_profile_page_removes_a_picture(send, client, people, stored):
+    client.force_login(people["client"])
+    assert "Remove picture" not in client.get("/profile").content.decode()
+    send(picture())
+    assert "Remove picture" in client.get("/profile").content.decode()
+
+    answer = client.post("/profile", {"form": "no-avatar"}, follow=True)
+
+    assert answer.redirect_chain == [("/profile", 302)]
+    assert "Your picture is removed." in answer.content.decode()
+    assert "Remove picture" not in answer.content.decode()
+    assert stored() is None
+    assert client.post("/profile", {"form": "no-avatar"}).status_code == 302
+
+
+def test_a_form_of_another_site_removes_no_picture(send, people, stored):
+    send(picture())
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(people["client"])
+
+    assert browser.post("/profile", {"form": "no-avatar"}).status_code == 403
+    assert browser.delete("/api/users/me/avatar").status_code == 403
     assert stored() is not None

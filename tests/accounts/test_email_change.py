@@ -10,7 +10,7 @@ from accounts import tokens
 from accounts.models import User
 from audit.models import Action, Event
 from tests.accounts.letters import token_in
-from tests.factories import UserFactory
+from tests.factories import UserFactory, proved
 
 pytestmark = pytest.mark.django_db
 NEW = "new@example.org"
@@ -32,8 +32,9 @@ def email_of(user):
 
 def test_the_old_address_stays_until_the_link_is_opened(asks, client, people, outbox):
     assert asks(" NEW@Example.org ").json()["email"] == "client@example.org"
-    (message,) = outbox()
+    message, notice = outbox()
     assert message.to == [NEW]
+    assert notice.to == ["client@example.org"], "the old address hears of it at once"
     assert User.objects.get(pk=people["client"].pk).pending_email == NEW
 
     assert confirm(client, token_in(message)).status_code == 200
@@ -45,12 +46,35 @@ def test_the_old_address_stays_until_the_link_is_opened(asks, client, people, ou
 
 
 def test_the_profile_page_asks_for_the_same(client, people, outbox):
-    client.force_login(people["client"])
+    proved(client, people["client"])
 
     assert client.post("/profile", {"form": "email", "email": NEW}).status_code == 302
 
     assert outbox()[0].to == [NEW]
     assert NEW in client.get("/profile").content.decode()
+
+
+def test_a_browser_left_open_changes_no_address_by_the_api_either(client, people, outbox):
+    client.force_login(people["client"])
+
+    refused = client.patch("/api/users/me", {"email": NEW}, content_type="application/json")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "confirmation_needed")
+    assert outbox() == []
+    assert client.patch("/api/users/me", {"name": "Other"}, content_type="application/json").status_code == 200
+    proved(client, people["client"])
+    assert client.patch("/api/users/me", {"email": NEW}, content_type="application/json").status_code == 200
+
+
+def test_a_changed_profile_is_in_the_log(api_as, people):
+    api = api_as("client")
+
+    api.patch("/api/users/me", {"name": people["client"].name})
+    assert not Event.objects.filter(action=Action.PROFILE_CHANGED).exists()
+    api.patch("/api/users/me", {"name": "Another Name", "bio": "New"})
+
+    event = Event.objects.get(action=Action.PROFILE_CHANGED)
+    assert (event.actor, event.detail) == (people["client"], {"changed": ["name", "bio"]})
 
 
 def test_opening_the_page_changes_nothing(asks, client, people, outbox):
@@ -67,8 +91,8 @@ def test_a_taken_address_shows_only_to_its_owner(asks, people, outbox):
     assert taken.status_code == free.status_code
     assert set(taken.json()) == set(free.json())
     assert email_of(people["client"]) == "client@example.org"
-    assert "token=" not in outbox()[-1].body
-    assert outbox()[-1].to == ["stranger@example.org"]
+    (letter,) = [message for message in outbox() if message.to == ["stranger@example.org"]]
+    assert "token=" not in letter.body
 
 
 def test_an_address_taken_meanwhile_is_not_stolen(asks, client, people, outbox):
@@ -83,11 +107,13 @@ def test_an_address_taken_meanwhile_is_not_stolen(asks, client, people, outbox):
 
 def test_a_later_wish_makes_the_earlier_link_stale(asks, client, people, outbox):
     asks()
-    earlier = token_in(outbox()[-1])
+    # A letter's link is made when it is sent.
+    earlier = token_in(outbox()[0])
     asks("newer@example.org")
+    (letter,) = [message for message in outbox() if message.to == ["newer@example.org"]]
 
     assert confirm(client, earlier).status_code == 410
-    assert confirm(client, token_in(outbox()[-1])).status_code == 200
+    assert confirm(client, token_in(letter)).status_code == 200
     assert email_of(people["client"]) == "newer@example.org"
 
 
@@ -124,7 +150,7 @@ def test_a_new_password_makes_a_pending_change_stale(asks, client, people, outbo
 
 
 def test_ones_own_address_is_no_change(client, people, outbox):
-    client.force_login(people["client"])
+    proved(client, people["client"])
 
     response = client.post("/profile", {"form": "email", "email": "Client@Example.org"})
 

@@ -42,6 +42,22 @@ def row(letter):
     return OutgoingMail.objects.get(pk=letter.pk)
 
 
+def test_a_letter_we_cannot_write_is_our_fault_and_waits(letter, mailoutbox, monkeypatch, caplog):
+    def breaks(*args):
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr(mail, "render_to_string", breaks)
+    assert not mail.send(letter.pk)
+
+    (line,) = [line for line in caplog.records if line.name == "accounts.mail"]
+    assert (line.levelname, line.exc_info[0]) == ("ERROR", KeyError)
+    assert row(letter).next_try_at > timezone.now()
+    monkeypatch.undo()
+    with time_machine.travel(START + timedelta(hours=1)):
+        assert mail.send(letter.pk)
+    assert len(mailoutbox) == 1
+
+
 def test_a_letter_goes_once(letter, mailoutbox):
     assert [mail.send(letter.pk), mail.send(letter.pk), mail.send_waiting()] == [True, False, 0]
 
@@ -51,7 +67,15 @@ def test_a_letter_goes_once(letter, mailoutbox):
 
 @pytest.mark.parametrize(
     "letter",
-    ["verify_email", "account_exists", "reset_password", "password_changed", "change_email", "email_changed"],
+    [
+        "verify_email",
+        "account_exists",
+        "reset_password",
+        "password_changed",
+        "change_email",
+        "email_changed",
+        "invitation",
+    ],
 )
 def test_every_letter_has_a_subject_a_text_and_a_page(letter, people, mailoutbox):
     user = people["client"]

@@ -70,6 +70,18 @@ def test_every_address_gets_the_same_answer_and_costs_the_same_rows(who, anybody
     assert rows() == [before[0] + 1, before[1] + 1, *before[2:]]
 
 
+def test_the_log_tells_whose_password_was_asked_for(anybody, client, people):
+    anybody.post("/api/auth/forgot-password", {"email": "CLIENT@example.org"})
+    client.post("/forgot-password", {"email": "nobody@example.org"})
+    anybody.post("/api/auth/forgot-password", {"email": "no address"})
+
+    rows = Event.objects.filter(action="password_reset_requested").order_by("created_at")
+    assert [(row.actor, row.actor_email) for row in rows] == [
+        (people["client"], "client@example.org"),
+        (None, "nobody@example.org"),
+    ]
+
+
 @pytest.mark.parametrize("who", ["client", "off", "nobody"])
 def test_every_address_costs_the_same_queries(who, anybody, people, django_assert_num_queries):
     # SAVEPOINT, user, event, letter, RELEASE
@@ -185,13 +197,13 @@ def test_the_page_of_a_dead_link_says_so(client, people, token):
     assert (response.status_code, response.context["state"]) == (410, "used")
 
 
-def test_changing_the_password_on_the_profile_keeps_this_session_and_ends_the_others(client, people, api_as):
+def test_changing_the_password_on_the_security_page_keeps_this_session_and_ends_the_others(client, people, api_as):
     here, there, script = client, type(client)(), api_as("client")
     family = tokens.open_family(people["client"])["refresh"]
     here.force_login(people["client"])
     there.force_login(people["client"])
 
-    response = here.post("/profile", {"form": "password", "current_password": PASSWORD, "new_password": NEW_PASSWORD})
+    response = here.post("/profile/security", {"current_password": PASSWORD, "new_password": NEW_PASSWORD})
 
     assert response.status_code == 302
     assert has_password(people["client"], NEW_PASSWORD)
@@ -204,7 +216,7 @@ def test_changing_the_password_on_the_profile_keeps_this_session_and_ends_the_ot
 def test_the_present_password_is_needed_to_change_it(client, people):
     client.force_login(people["client"])
 
-    response = client.post("/profile", {"form": "password", "current_password": "wrong", "new_password": NEW_PASSWORD})
+    response = client.post("/profile/security", {"current_password": "wrong", "new_password": NEW_PASSWORD})
 
     assert response.status_code == 400
     assert response.context["password_form"].errors["current_password"]

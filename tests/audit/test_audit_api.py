@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit import triggers
 from audit.log import record
 from audit.models import FILE_ACTIONS, Action, Event
 
@@ -24,8 +25,10 @@ def downloads(people, company_folder):
     for day in range(1, 6):
         user = people[("colleague", "uploader")[day % 2]]
         row = record(Action.DOWNLOAD, user=user, folder=company_folder if day < 5 else None, size_bytes=day)
-        Event.objects.filter(pk=row.pk).update(created_at=datetime(2026, 3, day, 12, tzinfo=UTC))
         rows.append(row)
+    with triggers.lifted():
+        for day, row in enumerate(rows, start=1):
+            Event.objects.filter(pk=row.pk).update(created_at=datetime(2026, 3, day, 12, tzinfo=UTC))
     return rows
 
 
@@ -43,7 +46,7 @@ def test_newest_first_with_all_that_is_known(path, boss, downloads, people):
     assert [row["size_bytes"] for row in body["results"]] == [5, 4, 3, 2, 1]
     assert set(body["results"][0]) == {
         *("id", "action", "user_email", "target_type", "target_id", "target_name", "folder_slug", "size_bytes"),
-        *("detail", "ip_address", "user_agent", "request_id", "created_at"),
+        *("detail", "ip_address", "user_agent", "request_id", "created_at", "seq", "hash"),
     }
     assert body["results"][0]["user_email"] == "uploader@example.org"
 
@@ -151,8 +154,19 @@ def test_pages_by_limit_and_offset_keep_the_filters(boss, downloads):
     assert seen == [[5, 4], [3, 2], [1]]
     assert "action=download" in last["previous"]
     assert [row["size_bytes"] for row in boss.get(last["previous"]).json()["results"]] == [3, 2]
-    assert days(boss, limit=2, offset=1) == [4, 3]
+    assert days(boss, limit=2, offset=1, action="download") == [4, 3]
     assert days(boss, offset=1_000_000) == []
+
+
+def test_no_row_comes_twice_though_each_reading_is_a_row_too(boss, downloads):
+    url, seen = f"{ALL}?limit=2", []
+    while url:
+        body = boss.get(url).json()
+        seen += [row["id"] for row in body["results"]]
+        url = body["next"]
+
+    assert len(seen) == len(set(seen)) >= 5
+    assert Event.objects.filter(action="log_read").count() >= 3
 
 
 def test_a_hundred_rows_unless_told_and_at_most_five_hundred(boss, people):

@@ -9,7 +9,7 @@ from fileshare import files
 from tests.browser.steps import choose, press, upload_row
 from tests.factories import store_file
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from fileshare.models import Tag
 from tests.browser.test_pages import LOOKS, assert_good_now
 from tests.factories import store_file
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

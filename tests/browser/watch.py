@@ -41,6 +41,7 @@ class Watch:
             self._note(f"{response.status} {response.request.method} {response.url}")
 
     def _failed(self, request):
-        # A navigation that turns into a download ends as "aborted".
-        if not (request.is_navigation_request() and request.failure == "net::ERR_ABORTED"):
+        # What the browser itself gives up: a navigation that turns into a download, the rest of a page that was left.
+        # A server that fails resets or refuses, and is noted.
+        if request.failure != "net::ERR_ABORTED":
             self._note(f"failed {request.method} {request.url}: {request.failure}")

@@ -8,6 +8,8 @@ from django.core.management.base import OutputWrapper
 from config import progress
 from config.progress import Progress
 
+pytestmark = pytest.mark.once
+
 
 class Terminal(io.StringIO):
     def isatty(self):

@@ -39,7 +39,7 @@ def production(data_dir, **more):
     return inherited | {
         "ENV_FILE": os.devnull,
         "SITE_URL": f"https://{HOST}",
-        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ",
+        "SECRET_KEY": "hT4nV8qYc2XwLk7Zr9Bd3Fs6Gp1Jm5Ua0EoRi_Wz-NxKyQvCbDe",
         "LINK_KEYS": Fernet.generate_key().decode(),
         "DATA_DIR": str(data_dir),
         "TRUSTED_PROXY_COUNT": "1",

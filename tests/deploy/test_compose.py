@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from cryptography.fernet import Fernet
 
 from tests.deploy.conftest import ROOT, manage, production
 from tests.plugin import settings_names
+
+pytestmark = pytest.mark.once
 
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "deploy" / "compose.env.example").read_text(encoding="utf-8")
@@ -45,7 +48,7 @@ def test_it_fits_the_specification():
 
 
 def test_everything_the_issue_asks_for_is_there():
-    parts = {"web", "worker", "beat", "migrate", "setup-bucket", "db", "redis", "s3", "nginx", "mail"}
+    parts = {"web", "worker", "beat", "migrate", "setup-bucket", "db", "redis", "s3", "nginx", "mail", "clamav"}
 
     assert set(SERVICES) == parts
 
@@ -114,7 +117,7 @@ def test_the_portals_containers_have_no_rights(name):
 
 @pytest.mark.parametrize("storage", ["s3", "local"])
 def test_the_portal_starts_with_the_filled_in_example(tmp_path, storage):
-    filled = example() | dict.fromkeys(SECRETS, "x" * 24)
+    filled = example() | {name: secrets.token_hex(16) for name in SECRETS}
     filled |= {"SECRET_KEY": production(tmp_path)["SECRET_KEY"], "LINK_KEYS": Fernet.generate_key().decode()}
     if storage == "local":
         filled |= {"STORAGE": "local", "X_ACCEL_PREFIX": "/_store/"}

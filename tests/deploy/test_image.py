@@ -13,6 +13,8 @@ from tests.deploy.conftest import HOST, ROOT, listens, manage, production, runni
 from tests.servers import free_ports
 from tests.test_imports import FLOORS
 
+pytestmark = pytest.mark.once
+
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 FINAL = DOCKERFILE.split("\nFROM ")[-1]
 COPIED = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)

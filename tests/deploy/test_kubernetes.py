@@ -15,6 +15,8 @@ from tests.deploy.conftest import ROOT, image_command, manage, production
 from tests.deploy.test_workers import BEAT, WORKER
 from tests.plugin import settings_names
 
+pytestmark = pytest.mark.once
+
 OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "production"
 SECRETS = "portal-secrets"
 # The oldest and the newest that the manifests are promised for.
@@ -156,6 +158,17 @@ def test_the_network_is_closed_but_for_what_is_named(resources):
     (web,) = selected(resources, policies["portal-in-from-ingress"]["spec"]["podSelector"]["matchLabels"])
     assert way_in["ports"] == [{"protocol": "TCP", "port": web["containers"][0]["ports"][0]["name"]}]
     assert out == {53, 5432, 6379, 443, 587, 465}
+
+
+def test_the_workers_alone_reach_the_virus_scanner(resources):
+    policy = of_kind(resources, "NetworkPolicy")["portal-worker-out"]["spec"]
+    (rule,) = policy["egress"]
+    (clamd,) = [line for line in (ROOT / "deploy/clamav/clamd.conf").read_text().splitlines() if "TCPSocket" in line]
+    worker = kustomize.pod(of_kind(resources, "Deployment")["portal-worker"])
+
+    assert selected(resources, policy["podSelector"]["matchLabels"]) == [worker]
+    assert rule == {"ports": [{"protocol": "TCP", "port": int(clamd.split()[1])}]}
+    assert "clamd" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").partition("## Kubernetes")[2]
 
 
 def test_the_probes_ask_what_answers(resources):

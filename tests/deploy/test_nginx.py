@@ -66,7 +66,7 @@ def test_plain_http_leads_to_tls_and_answers_its_own_health(nginx):
     assert httpx.get(f"http://{LOOPBACK}:{nginx.http}/nginx-health").text == "ok\n"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/"])
+@pytest.mark.parametrize("path", ["/healthz", "/"])
 def test_the_portal_answers_through_it(nginx, path):
     answer = nginx.web.get(path)
 
@@ -133,8 +133,9 @@ def test_a_portal_that_is_away_is_said_to_come_back(start_nginx):
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_the_metrics_are_not_the_worlds_business(nginx):
-    assert nginx.web.get("/metrics").status_code == 404
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+def test_how_the_portal_is_is_not_the_worlds_business(path, nginx):
+    assert nginx.web.get(path).status_code == 404
 
 
 # --- What the portal sees --------------------------------------------------------------------------

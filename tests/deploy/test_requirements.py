@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.deploy.conftest import ROOT, production
+
+pytestmark = pytest.mark.once
 
 # Imports what each process of the portal imports, while every package that requirements.txt does not name hides.
 PROGRAM = """

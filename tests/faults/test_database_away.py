@@ -52,7 +52,7 @@ def test_without_a_database_everybody_is_told_to_come_again(apart, api):
 
     assert set(many(40, lambda: api.get("/api/fileshare/folders").status_code)) == {200}
     assert browser.get("/fileshare/").status_code == 200
-    assert api.get("/readyz").status_code == 200
+    eventually(lambda: api.get("/readyz").status_code == 200)
     assert complete(api, transfer, named).status_code == 200
     assert apart.space(folder) == (len(body), 0)
     person = {"email": "after-the-database@example.org", "password": "seven green boats", "name": "Person"}

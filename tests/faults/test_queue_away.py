@@ -30,6 +30,12 @@ def api(apart):
         yield client
 
 
+def reader_of(apart):
+    """The id of somebody who may open no folder yet."""
+    seed = "from accounts.models import User; print(User.objects.create_user(email='reader@example.org').pk)"
+    return apart.shell(seed).strip()
+
+
 def sign_up(api, name):
     """The answer to a sign-up of name@example.org."""
     facts = {"email": f"{name}@example.org", "password": "seven green boats", "name": name}
@@ -41,6 +47,7 @@ def test_what_is_counted_waits_and_the_rest_goes_on(apart, api):
     file = uploaded(api, folder, text_of(500))
     link = api.get(f"/api/client/download/{file['id']}").json()["download-link"]
     waiting = [begun(api, folder, body) for body in bodies]
+    reader = reader_of(apart)
 
     apart.lines["queue"].cut()
 
@@ -51,11 +58,14 @@ def test_what_is_counted_waits_and_the_rest_goes_on(apart, api):
     assert refusal(api.post("/api/auth/login", json=login)).code == "cache_unavailable"
     assert [each["id"] for each in listed(api, folder)] == [file["id"]]
     assert api.get("/api/users/me").status_code == 200
-    assert httpx.get(api.get(link).headers["Location"]).status_code == 200
+    redirection = api.get(link)
+    assert redirection.status_code == 302, redirection.text
+    assert httpx.get(redirection.headers["Location"]).status_code == 200
     for transfer, body in zip(waiting, bodies, strict=True):
         assert complete(api, transfer, send(transfer, body)).status_code == 200
-    changed = api.patch("/api/users/me", json={"email": "other@example.org"})
-    assert changed.status_code == 200, changed.text
+    assert refusal(api.patch("/api/users/me", json={"email": "other@example.org"})).code == "cache_unavailable"
+    grant = {"user_id": reader, "permission_type": "download"}
+    assert api.post(f"/api/fileshare/folders/{folder}/permissions", json=grant).status_code == 201
     ready = api.get("/readyz")
     assert (ready.status_code, ready.json()["status"], ready.json()["cache"]) == (200, "degraded", "unavailable")
 
@@ -63,7 +73,7 @@ def test_what_is_counted_waits_and_the_rest_goes_on(apart, api):
 
     assert sign_up(api, "in-time").status_code == 201
     # Nobody queued the first: beat finds its row. The second goes by the queue or by beat, whoever is faster.
-    eventually(lambda: apart.mail.to("other@example.org") and apart.mail.to("in-time@example.org"))
+    eventually(lambda: apart.mail.to("reader@example.org") and apart.mail.to("in-time@example.org"))
     for transfer in waiting:
         eventually(lambda file_id=transfer["file_id"]: api.get(f"/api/files/{file_id}").json())
     with apart.signed_in() as again:

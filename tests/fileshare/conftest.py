@@ -41,3 +41,9 @@ def inbox(people):
     folder = FolderFactory(name="Inbox", slug="inbox")
     grant(folder, PermissionType.UPLOAD, user=people["client"])
     return folder
+
+
+@pytest.fixture
+def in_parts(settings):
+    """Above 1,000 bytes a file comes in parts of 1,000."""
+    settings.MULTIPART_THRESHOLD_BYTES = settings.PART_SIZE_BYTES = 1000

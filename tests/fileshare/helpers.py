@@ -7,10 +7,13 @@ from urllib.parse import urlsplit
 import pytest
 from django.db import connections
 
+from fileshare.storage import get_store
 from tests.store_client import ask_store, is_in_a_bucket
 
 # Threads see only what is committed; the rows of the migrations come back after each such test.
 REAL_TRANSACTIONS = pytest.mark.django_db(transaction=True)
+TEXT = b"".join(b"line %05d of the text\n" % number for number in range(250))
+"""5,750 bytes."""
 
 
 def at_once(count, act):
@@ -33,6 +36,16 @@ def content(response):
     return b"".join(response.streaming_content) if response.streaming else response.content
 
 
+def refusal(response):
+    """(status, code) of an answer that refuses."""
+    return response.status_code, response.json()["code"]
+
+
+def objects(prefix=""):
+    """The keys of all that lies in the store."""
+    return [key for key, _size, _modified in get_store().list(prefix)]
+
+
 def path_of(url):
     """An absolute URL as the test client wants it: its path, or all of it where that leads to a bucket."""
     return url if is_in_a_bucket(url) else urlsplit(url).path
@@ -47,6 +60,13 @@ def promise(api, folder, body, filename="report.docx", **facts):
     """The answer to an initiate for `body`."""
     facts = {"folder_id": str(folder.pk), "filename": filename, "size_bytes": len(body), **facts}
     return api.post("/api/fileshare/upload/initiate", facts)
+
+
+def begun(api, folder, body, filename="notes.txt", **facts):
+    """What an initiate for `body` answers, which is promised."""
+    answer = promise(api, folder, body, filename, **facts)
+    assert answer.status_code == 201, answer.json()
+    return answer.json()
 
 
 def send_whole(transfer, body):

@@ -9,6 +9,8 @@ import pytest
 from fileshare import demo_documents, ooxml
 from tests.fakes.documents import parts_of
 
+pytestmark = pytest.mark.once
+
 TEXT = 'Zürich & <Söhne> "quoted" 文書'
 
 

@@ -3,6 +3,8 @@ import pytest
 from fileshare import file_types
 from fileshare.file_types import GENERAL, OFFICE, FileTypeRefused, check_declared, check_extension, kind
 
+pytestmark = pytest.mark.once
+
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"

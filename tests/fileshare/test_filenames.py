@@ -8,6 +8,8 @@ import pytest
 
 from fileshare.filenames import ascii_key_name, clean, content_disposition, extension
 
+pytestmark = pytest.mark.once
+
 LONG_STEM = "é" * 200
 
 CLEANED = {

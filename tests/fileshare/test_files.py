@@ -9,17 +9,13 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from audit.models import Event
-from fileshare import folders, tasks
-from fileshare.models import File, RedeemedLink
+from fileshare import completion, folders, tasks
+from fileshare.models import File, Folder, RedeemedLink
 from fileshare.storage import StoreUnavailable, get_store
 from tests.factories import SubfolderFactory, grant, store_file
-from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, complete, promise, send_parts, space
+from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, complete, promise, refusal, send_parts, space
 
 START = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
-
-
-def refusal(response):
-    return response.status_code, response.json()["code"]
 
 
 def by_page(client, file):
@@ -241,6 +237,20 @@ def test_another_retention_moves_the_day_of_what_is_there(people, company_folder
         assert file.expires_at == expires
 
 
+def test_a_retention_that_ends_while_a_form_is_read_holds_for_its_file(people, company_folder, api_as, monkeypatch):
+    """The folder that came with the request is as old as its body was long."""
+    look = completion.inspection.inspect
+
+    def meanwhile(*args, **kwargs):
+        Folder.objects.filter(pk=company_folder.pk).update(retention_days=None)
+        return look(*args, **kwargs)
+
+    monkeypatch.setattr(completion.inspection, "inspect", meanwhile)
+    file = store_file(user=people["uploader"], folder=company_folder)
+
+    assert file.expires_at is None
+
+
 @pytest.mark.local
 def test_a_file_whose_time_is_over_is_gone_for_everybody(people, company_folder, api_as, time_machine, commits):
     time_machine.move_to(START, tick=False)
@@ -315,7 +325,8 @@ def unavailable(*_args):
 
 
 @pytest.mark.local
-def test_what_came_in_parts_is_read_once_for_its_checksums(people, company_folder, api_as, settings):
+def test_what_came_in_parts_is_read_once_for_its_checksums(people, company_folder, api_as, settings, monkeypatch):
+    monkeypatch.setattr(completion, "DIGEST_AT_ONCE_BYTES", 1000)
     settings.MULTIPART_THRESHOLD_BYTES, settings.PART_SIZE_BYTES = 10, 1000
     body = b"a line of the text\n" * 300
     transfer = promise(api_as("uploader"), company_folder, body, "notes.txt").json()

@@ -1,9 +1,13 @@
 """Folders in the Django admin: the same operations, the same rules, the same log."""
 
+import re
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from audit.models import Action, Event
-from fileshare import uploads
+from fileshare import folders, uploads
 from fileshare.models import Folder, FolderPermission, PermissionType, Subfolder, Upload
 from tests.factories import FolderFactory, SubfolderFactory, grant
 
@@ -58,6 +62,23 @@ def test_a_folder_is_made_with_its_subfolders_and_grants_and_it_is_recorded(admi
     assert people["client"].notifications.get().type == "folder_granted"
 
 
+@pytest.mark.postgres
+def test_a_form_that_deletes_locks_no_row_before_the_guard_of_legal_holds(admin):
+    """Or it, a purge and a hold that is placed would wait for one another in a ring."""
+    folder = FolderFactory()
+    old = SubfolderFactory(folder=folder)
+    gone = {"id": str(old.pk), "name": old.name, "slug": old.slug, "DELETE": "on"}
+
+    with CaptureQueriesContext(connection) as asked:
+        admin.post(f"/admin/fileshare/folder/{folder.pk}/change/", form(folder, name="Renamed", subfolders=[gone]))
+
+    assert not folder.subfolders.exists()
+    marks = ("pg_advisory_xact_lock_shared", 'FOR NO KEY UPDATE OF "fileshare_folder"')
+    steps = [mark for query in asked for mark in marks if mark in query["sql"]]
+    assert set(steps) == set(marks)
+    assert steps[0] == marks[0]
+
+
 def test_a_change_touches_only_what_changed(admin):
     folder = FolderFactory()
     Folder.objects.filter(pk=folder.pk).update(used_bytes=70, reserved_bytes=30)
@@ -67,6 +88,19 @@ def test_a_change_touches_only_what_changed(admin):
     folder.refresh_from_db()
     assert (folder.name, folder.used_bytes, folder.reserved_bytes) == ("Renamed", 70, 30)
     assert Event.objects.get(action=Action.FOLDER_CHANGED).detail["after"] == {"name": "Renamed"}
+
+
+def test_the_log_says_what_of_a_folder_was_before_and_after(people, company_folder):
+    subfolder, company = SubfolderFactory(folder=company_folder, name="Old"), company_folder.company_id
+    folders.change_folder(user=people["super"], folder_id=company_folder.pk, slug="new", company_id=None, name="New")
+    folders.rename_subfolder(user=people["super"], subfolder_id=subfolder.pk, name="Newer")
+
+    changed, renamed = Event.objects.filter(action=Action.FOLDER_CHANGED).order_by("created_at")
+    assert changed.detail == {
+        "before": {"slug": "baobab-files", "company_id": str(company), "name": "Baobab"},
+        "after": {"slug": "new", "company_id": None, "name": "New"},
+    }
+    assert renamed.detail == {"before": {"name": "Old"}, "after": {"name": "Newer"}}
 
 
 @pytest.mark.parametrize("changes", [{"retention_days": "99999999"}, {"retention_days": "0"}, {"quota_bytes": "-5"}])
@@ -88,6 +122,19 @@ def test_a_grant_is_taken_back(admin, people):
 
     assert not FolderPermission.objects.filter(pk=permission.pk).exists()
     assert Event.objects.filter(action=Action.REVOKED).exists()
+
+
+def test_a_subfolder_keeps_its_slug_and_the_form_says_so(admin):
+    subfolder = SubfolderFactory(slug="march")
+    page = f"/admin/fileshare/folder/{subfolder.folder.pk}/change/"
+    row = {"id": str(subfolder.pk), "name": "April", "slug": "april"}
+
+    shown = admin.get(page).content.decode()
+    admin.post(page, form(subfolder.folder, subfolders=[row]))
+
+    (field,) = re.findall(r'<input[^>]*name="subfolders-0-slug"[^>]*>', shown)
+    assert " disabled" in field
+    assert (Subfolder.objects.get().name, Subfolder.objects.get().slug) == ("April", "march")
 
 
 def test_a_subfolder_with_an_upload_on_its_way_stays(admin, people):

@@ -7,7 +7,7 @@ from audit.models import Event
 from fileshare import folders
 from fileshare.models import Folder, FolderPermission, Subfolder
 from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory, grant, store_file
-from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once
+from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, refusal
 
 FOLDERS = "/api/fileshare/folders"
 NOBODYS = "00000000-0000-4000-8000-000000000000"
@@ -16,10 +16,6 @@ NOBODYS = "00000000-0000-4000-8000-000000000000"
 @pytest.fixture
 def boss(api_as):
     return api_as("super")
-
-
-def refusal(response):
-    return response.status_code, response.json()["code"]
 
 
 # --- Folders ------------------------------------------------------------------------------------------
@@ -191,6 +187,23 @@ def test_a_folder_is_deleted_when_it_is_empty(boss, company_folder, report, comm
     assert boss.delete(f"{FOLDERS}/{company_folder.pk}").status_code == 404
 
 
+def test_the_log_tells_of_a_folder_that_is_gone(boss, people, company_folder):
+    subfolder = SubfolderFactory(folder=company_folder, name="Minutes")
+    busy = FolderFactory()
+    store_file(user=people["super"], folder=busy)
+
+    boss.delete(f"/api/fileshare/subfolders/{subfolder.pk}")
+    boss.delete(f"{FOLDERS}/{company_folder.pk}")
+    assert boss.delete(f"{FOLDERS}/{busy.pk}").status_code == 409
+
+    rows = Event.objects.filter(action="folder_deleted").order_by("created_at")
+    assert [(row.target_type, row.target_id, row.folder_slug, row.actor) for row in rows] == [
+        ("subfolder", str(subfolder.pk), "baobab-files", people["super"]),
+        ("folder", str(company_folder.pk), "baobab-files", people["super"]),
+    ]
+    assert [row.target_name for row in rows] == [str(subfolder), "Baobab"]
+
+
 @pytest.mark.parametrize("folder_id", [NOBODYS, "no-id", "1", "%00", "a" * 300])
 def test_a_folder_that_is_not_there(folder_id, boss):
     for answer in (
@@ -230,11 +243,12 @@ def test_a_super_makes_subfolders(boss, company_folder):
     address = f"{FOLDERS}/{company_folder.pk}/subfolders"
 
     first = boss.post(address, {"name": "Reports"})
-    second = boss.post(address, {"name": "Reports"})
     given = boss.post(address, {"name": "Reports", "slug": "mine"})
+    nameless = [boss.post(address, {"name": name}) for name in ("報告", "書類")]
 
-    assert [answer.status_code for answer in (first, second, given)] == [201] * 3
-    assert [answer.json()["slug"] for answer in (first, second, given)] == ["reports", "reports-2", "mine"]
+    assert [answer.status_code for answer in (first, given, *nameless)] == [201] * 4
+    assert [answer.json()["slug"] for answer in (first, given, *nameless)] == ["reports", "mine", "folder", "folder-2"]
+    assert refusal(boss.post(address, {"name": "reports"})) == (409, "slug_taken")
     assert refusal(boss.post(address, {"name": "Others", "slug": "mine"})) == (409, "slug_taken")
     assert boss.post(f"{FOLDERS}/{FolderFactory().pk}/subfolders", {"name": "R", "slug": "mine"}).status_code == 201
 
@@ -274,8 +288,7 @@ def test_nobody_else_touches_subfolders_and_grants(who, status, api_as, company_
     assert api.get(f"{FOLDERS}/{company_folder.pk}/permissions").status_code == status
     facts = {"role": "client", "permission_type": "download"}
     assert api.post(f"{FOLDERS}/{company_folder.pk}/permissions", facts).status_code == status
-    # Grants are the supers' business: of a single one nobody else is told that it is there.
-    assert api.delete(f"/api/fileshare/permissions/{permission.pk}").status_code == (401 if who is None else 404)
+    assert api.delete(f"/api/fileshare/permissions/{permission.pk}").status_code == status
     assert company_folder.permissions.count() == 2
 
 

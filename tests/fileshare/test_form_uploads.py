@@ -8,7 +8,7 @@ from fileshare import folders
 from fileshare.models import File, Upload
 from tests.factories import SubfolderFactory
 from tests.fakes import documents as samples
-from tests.fileshare.helpers import content, space
+from tests.fileshare.helpers import content, refusal, space
 
 UPLOAD = "/api/files/upload"
 NOBODYS = "00000000-0000-4000-8000-000000000000"
@@ -20,10 +20,6 @@ def attached(body=b"words", name="notes.txt", content_type="text/plain"):
 
 def post(api, address=UPLOAD, **facts):
     return api.post(address, facts, format="multipart")
-
-
-def refusal(response):
-    return response.status_code, response.json()["code"]
 
 
 def nothing_is_left():

@@ -1,6 +1,7 @@
 """Uploads, clean-up, recalculation and reconciliation where the store is a bucket."""
 
 import datetime as dt
+import hashlib
 import io
 
 import httpx
@@ -8,11 +9,11 @@ import pytest
 import time_machine
 from django.core.management import call_command
 
-from fileshare import quotas, reconcile, tasks
+from fileshare import completion, quotas, reconcile, tasks
 from fileshare.models import File, Upload
 from fileshare.storage import get_store
 from tests.factories import store_file
-from tests.fileshare.helpers import complete, promise, space
+from tests.fileshare.helpers import complete, objects, promise, space
 from tests.servers import new_bucket, use_bucket
 
 pytestmark = [pytest.mark.django_db, pytest.mark.s3]
@@ -46,12 +47,12 @@ def sent(transfer, body):
     return {"parts": parts}
 
 
-def objects(prefix=""):
-    return [key for key, _size, _modified in get_store().list(prefix)]
-
-
 @pytest.mark.parametrize("size", [1000, 6 * 2**20])
-def test_a_file_arrives_whole_and_its_checksums_follow(size, api, company_folder, commits, monkeypatch):
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_file_arrives_whole_and_its_checksums_with_it_or_after(
+    at_once, size, api, company_folder, commits, monkeypatch
+):
+    monkeypatch.setattr(completion, "DIGEST_AT_ONCE_BYTES", size if at_once else size - 1)
     asked = []
     monkeypatch.setattr("config.queue.app.send_task", lambda task, **options: asked.append(task))
     body = (TEXT * (size // len(TEXT) + 1))[:size]
@@ -63,9 +64,10 @@ def test_a_file_arrives_whole_and_its_checksums_follow(size, api, company_folder
 
     assert answer.status_code == 200, answer.json()
     assert asked == ["fileshare.tasks.complete_checksums"]
-    assert tasks.complete_checksums() == 1
+    assert tasks.complete_checksums() == (0 if at_once else 1)
     file = File.objects.get()
-    assert len(file.sha256) == 64
+    assert file.sha256 == hashlib.sha256(body).hexdigest()
+    assert answer.json()["sha256"] == (file.sha256 if at_once else "")
     assert b"".join(get_store().read_range(file.object_key, 0, file.size_bytes)) == body
     assert space(company_folder) == (size, 0)
 

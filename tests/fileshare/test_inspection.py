@@ -10,6 +10,8 @@ from fileshare.inspection import MAX_SVG_BYTES, inspect
 from fileshare.ooxml import KIB, MIB
 from tests.fakes import documents
 
+pytestmark = pytest.mark.once
+
 
 def look(data, filename, policy=GENERAL):
     source = documents.CountingSource(data)

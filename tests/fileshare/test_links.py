@@ -5,12 +5,14 @@ import json
 
 import pytest
 from cryptography.fernet import Fernet
+from django.test import Client
 
+from accounts.models import RolePolicy, User
 from audit.models import Event
 from fileshare import downloads, links
 from fileshare.models import File, RedeemedLink
 from tests.factories import store_file
-from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, content
+from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, content, refusal
 
 JSON = {"Accept": "application/json"}
 START = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
@@ -34,10 +36,6 @@ def reader(page_as):
 
 def link_of(people, file, *, one_time=False):
     return downloads.link_for(user=people["colleague"], file_id=file.pk, one_time=one_time)
-
-
-def refusal(response):
-    return response.status_code, response.json()["code"]
 
 
 def sealed(settings, **changes):
@@ -118,6 +116,34 @@ def test_somebody_else_does_not_spend_a_one_time_link(people, notes, page_as, re
     assert page_as(None).get(link).status_code == 401
     assert Event.objects.filter(action="link_refused", actor=people["super"]).count() == 1
     assert content(reader.get(link)) == body
+
+
+def test_every_refusal_of_a_link_is_in_the_log_and_a_repeated_one_once(people, notes, reader, page_as, time_machine):
+    time_machine.move_to(START, tick=False)
+    File.objects.update(expires_at=None)
+    reader.force_login(people["colleague"])
+    page_as("super").get(link_of(people, notes))
+    for _turn in range(3):
+        reader.get("/secure-download/nonsense")
+    company_link, company = link_of(people, notes), people["colleague"].company
+    User.objects.filter(pk=people["colleague"].pk).update(company=None)
+    for _turn in range(3):
+        reader.get(company_link)
+    User.objects.filter(pk=people["colleague"].pk).update(company=company)
+    time_machine.move_to(START + dt.timedelta(hours=1), tick=False)
+    reader.force_login(people["colleague"])
+    reader.get(company_link)
+
+    refused = Event.objects.filter(action="link_refused")
+    assert sorted(refused.values_list("detail__code", "actor_email", "target_id")) == sorted(
+        [
+            ("link_of_another", "super@example.org", str(notes.pk)),
+            ("link_invalid", "colleague@example.org", ""),
+            ("not_found", "colleague@example.org", str(notes.pk)),
+            ("link_expired", "colleague@example.org", str(notes.pk)),
+        ]
+    )
+    assert {event.folder_slug for event in refused if event.target_id} == {notes.folder.slug}
 
 
 def test_a_file_that_was_deleted_is_not_there(people, notes, reader, commits):
@@ -375,3 +401,13 @@ def test_download_urls_are_absolute_in_the_api(notes, api_as, body, page_as):
     for url in (answer["download_url"], redirect["Location"]):
         assert url.startswith("http://testserver/store/get.")
         assert content(page_as(None).get(url)) == body
+
+
+@pytest.mark.local
+def test_a_store_url_opens_nothing_for_somebody_who_now_lacks_a_second_factor(people, report, api_as):
+    url = api_as("uploader").post(f"/api/fileshare/download/{report.pk}").json()["download_url"]
+    assert Client().get(url).status_code == 200
+
+    RolePolicy.objects.create(role_id=people["uploader"].groups.get().pk, requires_second_factor=True)
+
+    assert Client().get(url).status_code == 404

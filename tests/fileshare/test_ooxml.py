@@ -11,6 +11,8 @@ from fileshare.file_types import FileTypeRefused
 from fileshare.ooxml import KIB, MIB
 from tests.fakes import documents
 
+pytestmark = pytest.mark.once
+
 GOOD = {
     "a Word document": (documents.docx, "docx"),
     "an Excel workbook": (documents.xlsx, "xlsx"),

@@ -20,7 +20,16 @@ from fileshare.storage.local import LocalStore
 from tests.factories import store_file
 from tests.fakes import documents as samples
 from tests.fileshare import crash
-from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, complete, promise, send_parts, send_whole, space
+from tests.fileshare.helpers import (
+    REAL_TRANSACTIONS,
+    at_once,
+    complete,
+    objects,
+    promise,
+    send_parts,
+    send_whole,
+    space,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.local]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -69,10 +78,6 @@ def killed_in(*arguments, settings):
     )
 
 
-def objects():
-    return [key for key, _size, _modified in get_store().list()]
-
-
 def ids(rows):
     return {str(pk) for pk in rows.values_list("pk", flat=True)}
 
@@ -94,8 +99,7 @@ def test_what_was_sent_and_never_completed_is_completed(api, company_folder):
     assert tasks.complete_received_uploads() == 0
 
 
-def test_only_finished_puts_are_completed_whose_url_has_run_out(api, company_folder, settings):
-    settings.MULTIPART_THRESHOLD_BYTES = settings.PART_SIZE_BYTES = 1000
+def test_only_finished_puts_are_completed_whose_url_has_run_out(api, company_folder, in_parts):
     sent(api, company_folder, ago=dt.timedelta(minutes=14, seconds=50))
     sent(api, company_folder, whole=False)
     promise(api, company_folder, TEXT, "never-sent.txt")

@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 
 from audit.models import Action, Event
-from fileshare.models import Folder, Tag
+from fileshare import folders, tags
+from fileshare.models import File, Folder, Tag
 from tests.factories import grant, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once
 
@@ -114,24 +115,41 @@ def test_who_may_not_change_a_file_tags_nothing(report, api_as):
     assert names(report) == ["kept"]
 
 
-def test_suggestions_come_from_what_one_may_download(report, people, inbox, api_as):
+@pytest.mark.parametrize("few", [0, 20_000])
+def test_suggestions_come_from_what_one_may_download(few, report, people, inbox, api_as, monkeypatch):
+    monkeypatch.setattr(tags, "FEW", few)
+
     def suggested(who, start=""):
         return [tag["name"] for tag in api_as(who).get("/api/files/tags", {"q": start}).json()["results"]]
 
     report.tags.set([Tag.objects.create(name=name) for name in ("draft", "dr_ft", "überweisung")])
     Tag.objects.create(name="drowned")
     store_file(user=people["client"], folder=inbox, tag_names=["drive"])
+    own = folders.personal_folder(people["super"])
+    store_file(user=people["super"], folder=own, visibility="public", tag_names=["published", "draft"])
+    store_file(user=people["super"], folder=own, tag_names=["secret"])
 
-    assert suggested("colleague") == ["dr_ft", "draft", "überweisung"]
+    assert suggested("colleague") == ["dr_ft", "draft", "published", "überweisung"]
     assert suggested("colleague", " DR") == ["dr_ft", "draft"]
     assert suggested("colleague", "dr_") == ["dr_ft"]
     assert suggested("colleague", "Ü") == ["überweisung"]
     assert suggested("colleague", "%") == suggested("colleague", "x" * 5000) == []
+    assert suggested("stranger") == suggested("client") == ["draft", "published"]
+    File.objects.filter(visibility="public").delete()
     assert suggested("stranger") == suggested("client") == []
     Folder.objects.filter(pk=report.folder_id).update(company=None)
     assert suggested("colleague") == []
     grant(report.folder, "download", user=people["stranger"])
     assert suggested("stranger", "dra") == ["draft"]
+
+
+def test_the_search_page_offers_the_first_tags_of_what_one_may_download(report, people, page_as):
+    report.tags.set([Tag.objects.create(name=name) for name in ("draft", "<b>bold</b>")])
+
+    shown = page_as("colleague").get("/search").content.decode()
+    assert '<option value="draft">' in shown
+    assert '<option value="&lt;b&gt;bold&lt;/b&gt;">' in shown
+    assert '<option value="draft">' not in page_as("stranger").get("/search").content.decode()
 
 
 def test_the_page_adds_and_removes_without_scripts(report, page_as):

@@ -11,16 +11,12 @@ from fileshare import downloads, files, folders, tasks
 from fileshare.models import File, FolderPermission
 from fileshare.storage import get_store
 from tests.factories import SubfolderFactory, store_file
-from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, content, space
+from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, content, refusal, space
 
 START = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 TRASH = "/api/files/trash"
 JSON = {"Accept": "application/json"}
-
-
-def refusal(response):
-    return response.status_code, response.json()["code"]
 
 
 def in_trash_of(api):

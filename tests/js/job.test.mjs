@@ -234,3 +234,37 @@ test("a file that can no longer be read says so, and its upload is given up", as
   assert.deepEqual([job.state, job.error.constructor.name, job.ticket], ["failed", "FileUnreadable", null]);
   assert.deepEqual(calls, ["POST abort"]);
 });
+
+test("tags typed for an upload that was begun without them are put on the file, and only those", async () => {
+  const tagged = (path) => path === "/api/files/f/tags";
+  for (const answer of [{ ...ticket, status: "pending", received: [], parts: [] }, { file_id: "f", status: "complete" }]) {
+    const storage = memory();
+    const first = begun(ticket, storage);
+    const given = [];
+    portal = (path, body) => {
+      if (tagged(path)) given.push(body.tags);
+      return path === "f" ? [200, answer] : [200, {}];
+    };
+    const job = new Job(first.file, first.place, storage, ["draft"]);
+    await job.recover();
+    await job.run();
+    assert.deepEqual([job.state, given], ["done", [["draft"]]]);
+  }
+});
+
+test("tags an upload was begun with are not put on again", async () => {
+  const { file, place, storage } = begun(null);
+  const job = new Job(file, place, storage, ["draft"]);
+  job.accept(ticket);
+  await job.run();
+  assert.equal(job.state, "done");
+  assert.deepEqual(calls.filter((call) => call.includes("tags")), []);
+});
+
+test("a file whose tags are refused says why", async () => {
+  const storage = memory();
+  const first = begun(ticket, storage);
+  portal = (path) => (path === "f" ? [200, { file_id: "f", status: "complete" }] : [400, { code: "invalid", detail: "Too long.", errors: { tags: ["Too long."] } }]);
+  const job = new Job(first.file, first.place, storage, ["x".repeat(51)]);
+  await assert.rejects(job.recover(), { status: 400, message: "Too long." });
+});

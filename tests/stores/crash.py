@@ -19,7 +19,7 @@ if __name__ == "__main__":
     settings.configure(USE_I18N=False)
     django.setup()
 
-from fileshare.storage import local
+from fileshare.storage import disk, local, part_writer
 
 KEY = "files/reports/1/report.pdf"
 OLD, NEW = b"old bytes, " * 40, b"new bytes! " * 40
@@ -112,7 +112,7 @@ def main(operation, folder):
         prepare(store)
         child = os.fork()
         if child == 0:
-            local.os = local.shutil.os = KilledAt(step)
+            disk.os = local.os = local.shutil.os = part_writer.os = KilledAt(step)
             act(store)
             os._exit(0)
         ended = os.waitpid(child, 0)[1] == 0

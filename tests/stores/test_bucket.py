@@ -21,6 +21,8 @@ from fileshare.storage import bucket
 from fileshare.storage.checks import bucket_is_safe
 from tests.servers import free_ports, s3_client, use_bucket
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "https://portal.example.org"
 
@@ -212,6 +214,27 @@ def test_readiness_knows_the_bucket(made):
         storage.ping()
 
     assert refusal.value.status == 503
+
+
+@pytest.mark.parametrize("call", ["delete", "exists", "listdir", "open", "size"])
+def test_a_storage_that_is_away_is_a_refusal(made, call):
+    options = _options() | {"endpoint_url": "http://127.0.0.1:1"}
+    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": options})
+
+    with pytest.raises(Refused) as refusal:
+        getattr(storage, call)("face.png")
+
+    assert refusal.value.status == 503
+
+
+def test_what_was_opened_is_read_though_the_storage_went_away(made):
+    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": _options()})
+    name = storage.save("face.png", ContentFile(b"\x89PNG"))
+
+    picture = storage.open(name)
+    storage.delete(name)
+
+    assert picture.read() == b"\x89PNG"
 
 
 def _options():

@@ -24,6 +24,8 @@ from fileshare.storage import (
     get_store,
 )
 
+pytestmark = pytest.mark.once
+
 PART_SIZE = 5 * 1024 * 1024  # the least S3 takes
 REPORT = b"%PDF-1.7 " + shake_256(b"report").digest(3000)
 LARGE = shake_256(b"large").digest(2 * PART_SIZE + 12_345)

@@ -14,6 +14,8 @@ from fileshare.storage.local import LocalStore
 
 from . import crash
 
+pytestmark = pytest.mark.once
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 

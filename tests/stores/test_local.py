@@ -21,9 +21,15 @@ from fileshare.storage import (
     PartsInvalid,
     StoreFull,
     StoreUnavailable,
+    TooLarge,
+    disk,
     local,
+    part_writer,
 )
-from fileshare.storage.local import LocalStore, PartBusy, PartTakenOver
+from fileshare.storage.local import LocalStore
+from fileshare.storage.part_writer import PartBusy, PartTakenOver
+
+pytestmark = pytest.mark.once
 
 KEY = "files/reports/1/report.pdf"
 LONG = shake_256(b"long").digest(3 * BLOCK_SIZE)
@@ -212,7 +218,7 @@ class Failing:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("act", [write, stage])
 def test_a_full_disk_is_said_and_leaves_nothing(store, monkeypatch, act, number):
-    monkeypatch.setattr(local, "os", Failing("write", number, times=2))
+    monkeypatch.setattr(disk, "os", Failing("write", number, times=2))
 
     with pytest.raises(StoreFull) as refusal:
         act(store, body=LONG)
@@ -225,7 +231,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(store, monkeypatch, act, number)
 def test_a_full_disk_loses_the_part_and_not_the_upload(store, monkeypatch):
     upload_id = begin(store, size_bytes=len(LONG), part_size=2 * BLOCK_SIZE)
     with monkeypatch.context() as full:
-        full.setattr(local, "os", Failing("pwrite", errno.ENOSPC, times=1))
+        full.setattr(disk, "os", Failing("pwrite", errno.ENOSPC, times=1))
         with pytest.raises(StoreFull):
             send(store, upload_id, 1, LONG[: 2 * BLOCK_SIZE])
 
@@ -288,7 +294,7 @@ def test_a_limit_of_the_system_is_a_full_store(store):
 
 
 def test_a_part_that_is_being_sent_is_busy(store, monkeypatch, beside):
-    monkeypatch.setattr(local, "PART_WAIT_SECONDS", 0)
+    monkeypatch.setattr(part_writer, "PART_WAIT_SECONDS", 0)
     upload_id = begin(store)
     body = Stalling(b"old")
     first = beside.submit(send, store, upload_id, 3, body)
@@ -305,7 +311,7 @@ def test_a_part_that_is_being_sent_is_busy(store, monkeypatch, beside):
 
 
 def test_a_part_whose_sender_stands_still_is_taken_over(store, monkeypatch, beside):
-    monkeypatch.setattr(local, "PART_IDLE_SECONDS", -1)
+    monkeypatch.setattr(part_writer, "PART_IDLE_SECONDS", -1)
     upload_id = begin(store, size_bytes=5, part_size=10)
     body = Stalling(b"old")
     first = beside.submit(send, store, upload_id, 1, body)
@@ -320,7 +326,7 @@ def test_a_part_whose_sender_stands_still_is_taken_over(store, monkeypatch, besi
 
 
 def test_a_late_sender_never_touches_a_published_object(store, monkeypatch, beside):
-    monkeypatch.setattr(local, "PART_IDLE_SECONDS", -1)
+    monkeypatch.setattr(part_writer, "PART_IDLE_SECONDS", -1)
     upload_id = begin(store, size_bytes=5, part_size=10)
     body = Stalling(b"old")
     first = beside.submit(send, store, upload_id, 1, body)
@@ -390,7 +396,7 @@ def test_a_part_never_runs_into_the_next(store):
     parts = {2: send(store, upload_id, 2, b"2" * 10), 3: send(store, upload_id, 3, b"3" * 5)}
 
     for body in (b"1" * 11, b"1" * 25):
-        with pytest.raises(local.TooLarge):
+        with pytest.raises(TooLarge):
             send(store, upload_id, 1, body)
     finish(store, upload_id, [send(store, upload_id, 1, b"1" * 10), parts[2], parts[3]])
 

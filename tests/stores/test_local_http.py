@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 BODY = shake_256(b"body").digest(100_000)
 MIB = 1024 * 1024
 

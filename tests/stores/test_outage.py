@@ -10,6 +10,8 @@ import pytest
 from fileshare.storage import StoreUnavailable, s3
 from tests.servers import LOOPBACK, S3_KEYS, s3_client
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def silent():
@@ -70,6 +72,6 @@ def test_a_service_that_is_back_is_used_at_once(s3_bucket, monkeypatch):
     monkeypatch.setattr(s3, "OUTAGE_SECONDS", 0)
     store = s3.S3Store(s3_client(s3_bucket), s3_bucket.name)
     store._outage.began()
-    monkeypatch.setattr(s3, "OUTAGE_SECONDS", 3600)
+    store._outage.seconds = 3600
 
     assert [store.head("files/none"), store.head("files/none")] == [None, None]

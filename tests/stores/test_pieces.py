@@ -12,6 +12,8 @@ from config.errors import Refused
 from fileshare.storage import crc, ranges, signing
 from fileshare.storage.digests import Digests
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("header", "size", "expected"),

@@ -1,0 +1,92 @@
+"""Kills (SIGKILL) a process of the portal at the first, second, … last step of what it does with a payment.
+
+    python -m tests.payments.crash process PAYMENT
+    python -m tests.payments.crash start PAYMENT
+
+The portal is that of the environment (DATABASE_URL, DATA_DIR). A step is a statement that changes a row, or
+a request to Daraja, and the kill comes before it. Each run meets what the killed ones left; the last one runs
+to its end. Prints how many were killed.
+"""
+
+import os
+import signal
+import sys
+
+import django
+
+if __name__ == "__main__":
+    django.setup()
+
+from django.conf import settings
+from django.db import connection
+
+from config.errors import Refused
+from payments import callback_records, daraja, transactions
+from payments.models import Transaction
+
+PHONE = "254712345678"
+
+
+class KilledAt:
+    """Counts steps, and kills before the given one."""
+
+    def __init__(self, step):
+        self._left = step
+
+    def count(self):
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def query(self, execute, sql, params, many, context):
+        if not sql.startswith("SELECT"):
+            self.count()
+        return execute(sql, params, many, context)
+
+    def call(self, function):
+        def counted(*args, **kwargs):
+            self.count()
+            answer = function(*args, **kwargs)
+            self.count()
+            return answer
+
+        return counted
+
+
+def start(row):
+    settings.MPESA_ENV, settings.MPESA_BASE_URL = "simulator", os.environ["SIMULATOR"]
+    try:
+        transactions.start(user=row.user, phone_number=PHONE, plan_id=row.plan_id)
+    except Refused as refusal:
+        if refusal.code not in ("payment_pending", "push_too_soon"):
+            raise
+
+
+def run(operation, payment, step):
+    killed = KilledAt(step)
+    daraja.push = killed.call(daraja.push)
+    row = Transaction.objects.get(pk=payment)
+    with connection.execute_wrapper(killed.query):
+        if operation == "start":
+            start(row)
+        else:
+            callback_records.process_waiting()
+
+
+def main(operation, payment):
+    step, ended = 0, False
+    while not ended:
+        step += 1
+        child = os.fork()
+        if child == 0:
+            run(operation, payment, step)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        if status not in (0, signal.SIGKILL):
+            sys.exit(f"step {step} ended with {status}")
+        ended = status == 0
+    print(step - 1)  # noqa: T201 - the number is what the caller asked for
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
