@@ -44,6 +44,15 @@ def complete(*, user, file_id, upload_id=None, parts=None, sender=None):
     when bytes are missing or not as declared (the upload can be mended); FileTypeRefused (415) when
     the content is not what it claims, and then nothing of it stays.
     """
+    file = _complete_once(user, file_id, upload_id, parts, sender)
+    if not file.sha256 and file.size_bytes <= DIGEST_AT_ONCE_BYTES:
+        # The file is made: a store that fails just now is asked again by the task.
+        with suppress(StoreUnavailable):
+            files.read_checksums(file)
+    return file
+
+
+def _complete_once(user, file_id, upload_id, parts, sender):
     done = _completed(user, file_id, sender)
     if done is not None:
         return done
@@ -62,12 +71,7 @@ def complete(*, user, file_id, upload_id=None, parts=None, sender=None):
         except BaseException:
             _unclaim(upload)
             raise
-        file = _publish(upload, info)
-    if not file.sha256 and file.size_bytes <= DIGEST_AT_ONCE_BYTES:
-        # The file is made: a store that fails just now is asked again by the task.
-        with suppress(StoreUnavailable):
-            files.read_checksums(file)
-    return file
+        return _publish(upload, info)
 
 
 def receive(*, user, place, filename, content_type, stream, size_bytes, **options):

@@ -44,7 +44,9 @@ def mute():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_service_has_a_verdict_of_its_own(client):
+def test_each_service_has_a_verdict_of_its_own(client, monkeypatch):
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 60)  # a busy machine is no verdict
+
     assert ready(client) == (
         200,
         {"status": "ok", "database": "ok", "cache": "ok", "broker": "ok", "store": "ok"},

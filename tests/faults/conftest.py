@@ -137,10 +137,11 @@ def own_store(tmp_path_factory):
 
 
 def whole(portal):
-    """Every line of the portal as it should be, and a mail server that takes what comes."""
+    """Every line and process of the portal as it should be, and a mail server that takes what comes."""
     for line in portal.lines.values():
         line.restore()
     portal.mail.answer = TAKE
+    portal.revive()
     return portal
 
 

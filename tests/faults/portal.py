@@ -110,6 +110,12 @@ class Portal:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def revive(self):
+        """Start what a test killed and, having failed, did not start again."""
+        for name in self.names:
+            if self._processes[name].poll() is not None:
+                self.start(name)
+
     def wait_for_death(self, name):
         """Wait until a process has been killed by the hand of another, or its own."""
         assert self._processes[name].wait(PATIENCE_SECONDS) == -signal.SIGKILL

@@ -6,6 +6,7 @@ import threading
 import httpx
 import pytest
 
+from fileshare.completion import DIGEST_AT_ONCE_BYTES
 from tests.faults.portal import (
     MIB,
     PART_SIZE,
@@ -200,7 +201,8 @@ def test_a_killed_worker_leaves_its_work_to_the_next(portal, api):
     eventually(lambda: portal.query(tries) == [(1,)])
 
     portal.kill("worker")
-    folder, body = new_folder(api), text_of(LARGE)
+    # More than a completion reads at once for its checksums.
+    folder, body = new_folder(api), text_of(DIGEST_AT_ONCE_BYTES + 1000)
     file = uploaded(api, folder, body)
     assert file["sha256"] in ("", None)
     portal.lines["mail"].cut()
