@@ -107,12 +107,10 @@ class RecoveryCodeForm(forms.Form):
     )
 
 
-class SecondStepForm(forms.Form):
-    """Exactly one way to prove it; `cleaned_data` is what sign_in.finish_browser takes."""
+class OneProofForm(forms.Form):
+    """Of its fields, each a way to prove who sits there, exactly one is given; `asks` is said otherwise."""
 
-    code = _code()
-    recovery_code = forms.CharField(max_length=60)
-    passkey = _passkey()
+    asks = ""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -123,8 +121,17 @@ class SecondStepForm(forms.Form):
         """Raises ValidationError for none, or for more than one."""
         facts = super().clean()
         if not self.errors and sum(bool(text) for text in facts.values()) != 1:
-            raise forms.ValidationError(_("Type the code."))
+            raise forms.ValidationError(self.asks)
         return facts
+
+
+class SecondStepForm(OneProofForm):
+    """`cleaned_data` is what sign_in.finish_browser takes."""
+
+    asks = _("Type the code.")
+    code = _code()
+    recovery_code = forms.CharField(max_length=60)
+    passkey = _passkey()
 
 
 class PasskeyForm(forms.Form):
@@ -144,25 +151,14 @@ class PasskeyForm(forms.Form):
         return self.cleaned_data["passkey"]
 
 
-class ConfirmForm(forms.Form):
-    """Exactly one way to prove it; `cleaned_data` is what sign_in.confirm takes."""
+class ConfirmForm(OneProofForm):
+    """`cleaned_data` is what sign_in.confirm takes."""
 
+    asks = _("Give your password, or a code.")
     password = _password(_("Your password"), "current-password")
     code = _code()
     code.label = _("Or a code of your app")
     passkey = _passkey()
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.required = False
-
-    def clean(self):
-        """Raises ValidationError for none, or for more than one."""
-        facts = super().clean()
-        if not self.errors and sum(bool(text) for text in facts.values()) != 1:
-            raise forms.ValidationError(_("Give your password, or a code."))
-        return facts
 
 
 class AvatarForm(forms.Form):

@@ -62,7 +62,7 @@ class SessionStore(SessionBase):
             with transaction.atomic():
                 # Of several requests at once, one writes.
                 Session.objects.filter(pk=row.pk, seen_at=row.seen_at).update(
-                    seen_at=timezone.now(), address=facts.address, user_agent=_printable(facts.user_agent)
+                    seen_at=timezone.now(), address=facts.address, user_agent=facts.user_agent
                 )
         except DatabaseError as error:
             # A full disk must not keep people from reading.
@@ -100,7 +100,7 @@ class SessionStore(SessionBase):
                 Session.objects.create(
                     key_hash=hash_of(self.session_key),
                     address=asked.address,
-                    user_agent=_printable(asked.user_agent),
+                    user_agent=asked.user_agent,
                     **facts,
                 )
         except IntegrityError:
@@ -116,11 +116,6 @@ class SessionStore(SessionBase):
     def clear_expired(cls):
         """Remove what has expired."""
         Session.objects.filter(expire_date__lt=timezone.now()).delete()
-
-
-def _printable(text):
-    """Without control characters, which neither PostgreSQL nor a reader wants."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 # --- What is logged in ------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def _issue(user, *, family, orig_iat):
         expires_at=expires_at,
         orig_iat=orig_iat,
         address=asked.address,
-        user_agent="".join(letter if letter.isprintable() else "�" for letter in asked.user_agent),
+        user_agent=asked.user_agent,
     )
     token = RefreshJWT()
     token["jti"] = str(row.jti)

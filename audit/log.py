@@ -63,18 +63,13 @@ def _event(action, user, email, target, folder, size_bytes, detail):
         size_bytes=size_bytes,
         detail=_storable(detail),
         address=facts.address,
-        user_agent=_printable(facts.user_agent),
+        user_agent=facts.user_agent,
         request_id=facts.request_id,
     )
 
 
 def _text(target):
-    return "" if target is None else _printable(str(target))
-
-
-def _printable(text):
-    """Without control characters, which neither PostgreSQL nor a log reader wants."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return "" if target is None else context.printable(str(target))
 
 
 def _storable(value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """Who asks: address (after trusted proxies), agent (≤ 300 characters) and request id.
+    """Who asks: address (after trusted proxies), agent (≤ 300 printable characters) and request id.
 
     In a task: its own id, and the id of the request that caused it, if one did.
     """
@@ -19,6 +19,11 @@ class RequestFacts:
 
 NOBODY = RequestFacts()
 _current = contextvars.ContextVar("request_facts", default=NOBODY)
+
+
+def printable(text):
+    """`text` without control characters, which neither PostgreSQL nor a log reader wants."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def current():

@@ -50,7 +50,7 @@ class RequestFactsMiddleware:
         facts = context.RequestFacts(
             request_id=request_id,
             address=request.client_address,
-            user_agent=request.headers.get("User-Agent", "")[:300],
+            user_agent=context.printable(request.headers.get("User-Agent", "")[:300]),
         )
         token = context.enter(facts)
         try:

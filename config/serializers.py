@@ -3,6 +3,8 @@
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from .errors import Invalid
+
 CSRF_FIELD = "csrfmiddlewaretoken"
 
 
@@ -57,6 +59,17 @@ class MessageSerializer(serializers.Serializer):
     """{"message"}"""
 
     message = serializers.CharField()
+
+
+def read_flag(params, name):
+    """Whether a query string asks for `name`. Raises Invalid (400) for a word that is neither yes nor no: who asks
+    for a link good once and slips shall not get one good for more."""
+    word = params.get(name, "").lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("", "0", "false", "no", "off"):
+        return False
+    raise Invalid(name, _("true or false."))
 
 
 def read(serializer_class, request, **kwargs):

@@ -389,8 +389,7 @@ def _spend(link):
         state = state_of(link)
         raise ShareOver(ShareState.USED_UP if state == ShareState.LIVE else state)
     facts, file = context.current(), link.file
-    agent = "".join(letter for letter in facts.user_agent if letter.isprintable())
-    grant = ShareDownload.objects.create(share=link, address=facts.address, user_agent=agent)
+    grant = ShareDownload.objects.create(share=link, address=facts.address, user_agent=facts.user_agent)
     File.objects.filter(pk=file.pk).count_download()
     record(
         Action.DOWNLOAD,

@@ -23,6 +23,7 @@ from accounts.reasons import clean_reason
 from accounts.roles import assert_super
 from audit.log import record
 from audit.models import Action
+from config import context
 from config.access import get_allowed, get_visible
 from config.errors import Conflict, Refused
 from config.queue import send_after_commit
@@ -286,13 +287,9 @@ def _settle(claim, verdict):
 
 
 def _set(file, state, detail):
-    file.scan_state, file.scan_detail = state, _printable(detail)
+    file.scan_state, file.scan_detail = state, context.printable(detail)[:255]
     file.scanned_at, file.scan_due_at, file.scan_failures = timezone.now(), None, 0
     file.save(update_fields=["scan_state", "scan_detail", "scanned_at", "scan_due_at", "scan_failures"])
-
-
-def _printable(text):
-    return "".join(letter for letter in text if letter.isprintable())[:255]
 
 
 def _give_back(claim, error):
@@ -308,7 +305,7 @@ def _give_back(claim, error):
         return _settle(claim, clamd.Verdict(clamd.Outcome.UNSCANNABLE, detail))
     try:
         claim.mine().update(
-            scan_due_at=timezone.now() + wait, scan_failures=failures, scan_detail=_printable(str(error))
+            scan_due_at=timezone.now() + wait, scan_failures=failures, scan_detail=context.printable(str(error))[:255]
         )
     except DatabaseError:
         logger.exception("File %s is taken up again when its claim has run out", claim.file.pk)

@@ -1,15 +1,11 @@
 """Users in the admin."""
 
-from urllib.parse import urlencode
-
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Exists, OuterRef, Q
-from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -24,6 +20,7 @@ from config.errors import Conflict
 from .. import invitations, privacy, roles, second_factor, sign_in
 from ..models import Company, Role, User
 from ..models.roles import SUPER
+from ..views.second_factor import confirm_first
 from ._lines import grants_list
 
 NO_PASSWORD = Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
@@ -371,6 +368,5 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
     @admin.action(permissions=["change"], description=gettext_lazy("Remove the second factors of a locked-out person"))
     def remove_second_factors(self, request, queryset):
         if not sign_in.is_fresh(request):
-            self.message_user(request, _("Confirm that it is you, then choose that again."), messages.WARNING)
-            return redirect(f"{reverse('security-confirm')}?{urlencode({'next': request.path})}")
+            return confirm_first(request, request.path)
         return self._change_each(request, self.chosen(request, queryset), second_factor.remove_all)

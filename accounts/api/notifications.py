@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from config.pagination import answer, keyset_page, page_of
 from config.schema import PAGE_PARAMETERS
-from config.serializers import read
+from config.serializers import read, read_flag
 
 from .. import notices, notifications, preferences
 from ..models import Notification
@@ -23,7 +23,7 @@ class Notifications(APIView):
     def get(self, request):
         """The caller's notices, newest first."""
         notices = Notification.objects.filter(user=request.user)
-        if request.GET.get("unread", "").lower() in ("1", "true", "yes"):
+        if read_flag(request.GET, "unread"):
             notices = notices.filter(is_read=False)
         page = keyset_page(notices, request=request, time_field="created_at")
         return answer(page, serializers.NotificationSerializer)

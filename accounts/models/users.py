@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from django.urls import reverse
 from django.utils import timezone
 
 from .companies import Company
@@ -134,3 +135,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self):
         """The first word of the name."""
         return self.get_full_name().split(" ")[0]
+
+    @property
+    def avatar_url(self):
+        """A path on this portal that changes with the picture, or None."""
+        return f"{reverse('avatar', args=[self.pk])}?v={self.avatar.name[-12:-4]}" if self.avatar else None

@@ -4,7 +4,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
 
-from config.serializers import read
+from config.serializers import read, read_flag
 from config.throttling import throttle
 
 from .. import archives
@@ -27,7 +27,7 @@ class Bulk(APIView):
         """
         throttle(request, "download_url")
         facts = read(serializers.BulkInput, request)
-        partial = facts["partial"] or request.GET.get("partial", "").lower() in ("1", "true", "yes")
+        partial = facts["partial"] or read_flag(request.GET, "partial")
         stream = archives.make(user=request.user, file_ids=facts["file_ids"], partial=partial)
         return send_archive(request, stream, headers={})
 

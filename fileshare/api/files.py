@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from config.access import get_visible
 from config.pagination import Keyset, answer, keyset_page, page_of
 from config.schema import PAGE_PARAMETERS
-from config.serializers import read
+from config.serializers import read, read_flag
 from config.throttling import throttle
 
 from .. import completion, downloads, files, folders, ops, search, uploads
@@ -87,8 +87,7 @@ class ClientDownload(APIView):
     def get(self, request, file_id):
         """An encrypted link to the file, for the caller alone."""
         throttle(request, "download_url")
-        one_time = request.GET.get("one_time", "").lower() in ("1", "true", "yes")
-        link = downloads.link_for(user=request.user, file_id=file_id, one_time=one_time)
+        link = downloads.link_for(user=request.user, file_id=file_id, one_time=read_flag(request.GET, "one_time"))
         return Response(
             {"download-link": link, "message": "success", "expires_in": settings.LINK_EXPIRY_SECONDS},
             headers={"Cache-Control": "no-store"},

@@ -250,6 +250,12 @@ def test_a_picture_whose_file_is_lost_is_not_there(send, client, people):
     assert client.get(url).status_code == 404
 
 
+def test_a_page_shows_a_new_picture_at_once(send, client, people):
+    client.force_login(people["client"])
+    for _time in range(2):
+        assert send(picture()).json()["avatar_url"] in client.get("/files").content.decode()
+
+
 def test_the_profile_page_takes_a_picture_and_says_why_it_refused_one(client, people, stored):
     client.force_login(people["client"])
     gif = SimpleUploadedFile("me.gif", picture("GIF", mode="P"))

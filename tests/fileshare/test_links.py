@@ -228,6 +228,13 @@ def test_a_link_is_good_many_times_unless_asked_otherwise(word, notes, api_as, b
     assert content(api.get(link)) == content(api.get(link)) == body
 
 
+@pytest.mark.parametrize("word", ["maybe", "2", "tru e", "é", "\x00"])
+def test_a_slip_of_who_wants_a_link_good_once_is_told(word, notes, api_as):
+    answer = api_as("colleague").get(f"/api/client/download/{notes.pk}", {"one_time": word})
+
+    assert refusal(answer) == (400, "invalid")
+
+
 def test_head_spends_nothing(people, notes, reader, body):
     link = link_of(people, notes, one_time=True)
 
