@@ -2,7 +2,8 @@
 # One image, every process of the portal; the command says which. docs/deploy.md explains, compose.yaml uses it.
 #
 #   web       (the default)
-#   worker    celery -A config worker --include config.liveness --concurrency 2
+#   worker    celery -A config worker -Q celery --include config.liveness --concurrency 2
+#   sweep     celery -A config worker -Q sweep --include config.liveness --concurrency 2
 #   beat      celery -A config beat --schedule /tmp/portal-beat
 #   migrate   python manage.py migrate
 #

@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import os
 import re
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,7 +23,27 @@ from . import secrets
 from .weakness import PUBLISHED, weakness_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+
+
+class _Env(environ.Env):
+    """Takes a value for what it says: a `$` in front names no other variable, spaces around a list's items are none
+    of theirs."""
+
+    def get_value(self, var, cast=None, default=environ.Env.NOTSET, parse_default=False):
+        if var in self.ENVIRON:
+            return self.parse_value(self.ENVIRON[var], cast)
+        if default is self.NOTSET:
+            raise ImproperlyConfigured(f"{var} is missing.")
+        return default
+
+    @classmethod
+    def parse_value(cls, value, cast):
+        if cast is list:
+            return [item for item in map(str.strip, value.split(",")) if item]
+        return super().parse_value(value, cast)
+
+
+env = _Env()
 environ.Env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
 
 
@@ -321,7 +342,8 @@ if not SITE_IS_LOCAL and _database["ENGINE"].endswith("postgresql"):
 
 REDIS_URL = env.str("REDIS_URL", default="")
 _redis = urlsplit(REDIS_URL)
-if REDIS_URL and _redis.scheme not in ("redis", "rediss", "unix"):
+# No unix://, which the cache could use and the queue could not.
+if REDIS_URL and _redis.scheme not in ("redis", "rediss"):
     raise ImproperlyConfigured("REDIS_URL must be a redis:// or rediss:// address.")
 _demand_port("REDIS_URL", REDIS_URL)
 # For one of a private network that asks for none.
@@ -361,10 +383,38 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_timeout": 5}
+    {
+        # A job that takes longer is delivered a second time while it runs, and some take hours. What a killed worker
+        # had taken waits as long, but for what the schedule finds again, which is all that must not be lost. One for
+        # both queues: Redis keeps what was taken from either in one place.
+        "visibility_timeout": 86_400,
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+        # Of whoever puts a task into the queue, which is a request: kombu would try for six seconds. Worker and beat
+        # wait for a broker as the settings above say.
+        "max_retries": 0,
+    }
     if REDIS_URL
     else {"polling_interval": 0.2}
 )
+if _redis.scheme == "rediss":
+    # kombu's own default checks none. A ?ssl_ca_certs=… behind the address takes its place, and checks as well.
+    CELERY_BROKER_USE_SSL = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+# What may take hours has a queue and workers of its own, so that payments, mail and sealing never wait behind it.
+# Both are declared, and a worker that is not told which (-Q) serves both.
+CELERY_TASK_QUEUES = {"celery": {}, "sweep": {}}
+CELERY_TASK_ROUTES = {
+    task: {"queue": "sweep"}
+    for task in (
+        "accounts.tasks.erase_closed_accounts",
+        "audit.tasks.keep_head",
+        "audit.tasks.verify",
+        "fileshare.tasks.back_up",
+        "fileshare.tasks.complete_checksums",
+        "fileshare.tasks.recalculate_quotas",
+        "fileshare.tasks.reconcile_store",
+    )
+}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "send waiting mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": timedelta(seconds=20)},
@@ -603,7 +653,7 @@ RATE_LIMITS = {
         "forgot_password": "5/h",
         # Per account, from wherever they are asked for: as long as their links are good, so that one always is.
         "reset_letters": "3/15m",
-        # Per mailbox, of letters that anybody can have sent there: a sign-up's, a new address's.
+        # Per mailbox, of letters that anybody can have sent there: a sign-up's, a new address's, a receipt's.
         "unasked_letters": "10/h",
         "reset_password": "20/h",
         "signup": "10/h",
@@ -750,8 +800,16 @@ if MPESA_ENV != "off":
         )
 # Callbacks may come by another name than people do, through a tunnel for instance; those of payments that were
 # under way when they were switched off too.
-if MPESA_CALLBACK_SECRET and (_callback_host := urlsplit(MPESA_CALLBACK_URL).hostname) not in (None, *ALLOWED_HOSTS):
+_callback_host = urlsplit(MPESA_CALLBACK_URL).hostname
+if MPESA_CALLBACK_SECRET and _callback_host not in (None, *ALLOWED_HOSTS):
     ALLOWED_HOSTS += [_callback_host]
+# That name opens every page, not the callback's alone: what is for nobody but this machine must be off.
+if MPESA_CALLBACK_SECRET and not _is_loopback(_callback_host or "localhost"):
+    for _name in ("DEMO", "DEBUG", "EXPOSE_VERIFICATION_LINK"):
+        if globals()[_name]:
+            raise ImproperlyConfigured(
+                f"{_name} is on, and MPESA_CALLBACK_URL lets others in from beyond this machine: set {_name}=0."
+            )
 if MPESA_ENV in ("sandbox", "live"):
     if _is_loopback(urlsplit(MPESA_CALLBACK_URL).hostname):
         raise ImproperlyConfigured("MPESA_CALLBACK_URL must be an address that Safaricom can reach.")
@@ -765,6 +823,11 @@ CELERY_BEAT_SCHEDULE |= {
     "remind of ending space": {"task": "payments.tasks.remind_of_ending_space", "schedule": timedelta(hours=1)},
     "forget old callbacks": {"task": "payments.tasks.forget_old_callbacks", "schedule": timedelta(days=1)},
 }
+# What comes again soon does not pile up behind a long job: the next of its kind does the same. A minute at least,
+# so that clocks of two machines need not agree to the second.
+for _entry in CELERY_BEAT_SCHEDULE.values():
+    if isinstance(_entry["schedule"], timedelta):
+        _entry["options"] = {"expires": max(60, _entry["schedule"].total_seconds())}
 
 # --- Logs, metrics, faults -------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from accounts import mail, tokens
 from accounts.models import Role
 from audit import triggers
+from config import queue
 from fileshare import folders
 from fileshare.models import PermissionType
 from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant, store_file
@@ -98,6 +99,12 @@ def english():
 def empty_cache():
     """No count of a rate limit goes from one test to the next."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def broker_is_back():
+    """A broker that was away in one test is another one in the next."""
+    queue.outage.ended()
 
 
 @pytest.fixture

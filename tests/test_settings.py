@@ -62,6 +62,7 @@ def test_a_safe_set_starts(tmp_path):
         ("CLAMD_URL", "tcp://clamav:0"),
         ("REDIS_URL", "redis://127.0.0.1:port/0"),
         ("REDIS_URL", "redis://127.0.0.1:99999/0"),
+        ("REDIS_URL", "unix:///run/redis/redis.sock"),
         ("REDIS_WITHOUT_PASSWORD", "perhaps"),
         ("SITE_URL", "https://portal.example.org:99999"),
         ("LOG_LEVEL", "chatty"),
@@ -121,6 +122,24 @@ def test_a_refused_start_shows_no_secret(tmp_path):
 
     assert "a-secret-that-is-no-key" not in done.stderr
     assert "hunter2" not in start(tmp_path, DATABASE_URL="mysql://portal:hunter2@127.0.0.1/x").stderr
+
+
+@pytest.mark.parametrize("prefix", ["$", "$$", "\\$"], ids=["dollar", "two", "escaped"])
+def test_a_secret_may_begin_with_any_letter(prefix, tmp_path):
+    secret = prefix + PRODUCTION["SECRET_KEY"]
+
+    done = start(tmp_path, read="SECRET_KEY", SECRET_KEY=secret)
+
+    assert (done.returncode, done.stdout.strip()) == (0, repr(secret)), done.stderr
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "SECRET_KEY_FALLBACKS"])
+def test_the_items_of_a_list_have_no_spaces_around_them(name, tmp_path):
+    items = [f"{letters}.of.twelve.months.ago.portal.baobab.internal" for letters in ("kqyt2vr8wn5x", "wq9ert5yui1o")]
+
+    done = start(tmp_path, read=name, **{name: f" {items[0]},  {items[1]} , "})
+
+    assert (done.returncode, done.stdout.strip()) == (0, repr(items)), done.stderr
 
 
 def test_a_newcomers_machine_needs_nothing_and_keeps_its_own_keys(tmp_path):

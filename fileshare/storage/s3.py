@@ -330,19 +330,19 @@ class S3Store:
     @contextmanager
     def _asking(self, key):
         """Errors of the service as refusals, and in the log where those who run the portal have to know."""
-        self._outage.assert_over()
-        try:
-            yield
-        except ClientError as error:
-            self._outage.ended()
-            raise self._refusal(key, error) from error
-        except (BotoCoreError, HTTPError) as error:
-            if isinstance(error, NO_ANSWER):
-                self._outage.began()
-            logger.warning("The object store does not answer: %s", type(error).__name__)
-            raise StoreUnavailable(retry_after=OUTAGE_SECONDS) from error
-        else:
-            self._outage.ended()
+        with self._outage.passed():
+            try:
+                yield
+            except ClientError as error:
+                self._outage.ended()
+                raise self._refusal(key, error) from error
+            except (BotoCoreError, HTTPError) as error:
+                if isinstance(error, NO_ANSWER):
+                    self._outage.began()
+                logger.warning("The object store does not answer: %s", type(error).__name__)
+                raise StoreUnavailable(retry_after=OUTAGE_SECONDS) from error
+            else:
+                self._outage.ended()
 
     def _refusal(self, key, error):
         code = str(error.response.get("Error", {}).get("Code", ""))

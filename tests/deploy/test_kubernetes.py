@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from config.liveness import WORKER_ALIVE
 from tests.deploy import kustomize
 from tests.deploy.conftest import ROOT, image_command, manage, production
-from tests.deploy.test_workers import BEAT, WORKER
+from tests.deploy.test_workers import BEAT, SWEEP, WORKER
 from tests.plugin import settings_names
 
 pytestmark = pytest.mark.once
@@ -71,7 +71,7 @@ def test_nothing_lies_in_the_folders_unused():
 
 
 def test_everything_the_issue_asks_for_is_there(resources):
-    assert set(of_kind(resources, "Deployment")) == {"portal-web", "portal-worker", "portal-beat"}
+    assert set(of_kind(resources, "Deployment")) == {"portal-web", "portal-worker", "portal-sweep", "portal-beat"}
     assert set(of_kind(resources, "HorizontalPodAutoscaler")) == {"portal-web", "portal-worker"}
     assert set(of_kind(resources, "PodDisruptionBudget")) == {"portal-web", "portal-worker"}
     assert set(of_kind(resources, "Job")) == {"portal-migrate", "portal-setup-bucket"}
@@ -130,6 +130,13 @@ def test_requests_find_their_way_to_the_web_pods(resources):
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
 
 
+def test_the_controller_writes_no_addresses_down(resources):
+    (ingress,) = of_kind(resources, "Ingress").values()
+
+    # They hold tokens of links and the secret of callbacks.
+    assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "PodDisruptionBudget"])
 def test_selectors_meet_exactly_one_workload(resources, kind):
     for resource in of_kind(resources, kind).values():
@@ -177,9 +184,9 @@ def test_the_probes_ask_what_answers(resources):
 
     asked = {name: web[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert [get["path"] for get in asked.values()] == ["/healthz", "/healthz", "/readyz"]
-    for kind in ("worker", "beat"):
+    for name, kind in (("worker", "worker"), ("sweep", "worker"), ("beat", "beat")):
         for probe in ("startupProbe", "livenessProbe"):
-            command = container[f"portal-{kind}"][probe]["exec"]["command"]
+            command = container[f"portal-{name}"][probe]["exec"]["command"]
             assert command == ["python", "deploy/healthcheck.py", kind]
 
 
@@ -188,6 +195,7 @@ def test_workers_and_beat_run_the_commands_that_were_tried(resources):
 
     assert "command" not in container["portal-web"]
     assert container["portal-worker"]["command"] == WORKER.split()
+    assert container["portal-sweep"]["command"] == SWEEP.split()
     assert container["portal-beat"]["command"] == BEAT.format(folder="/tmp").split()  # noqa: S108
     assert WORKER_ALIVE.name == "portal-worker-alive"
 

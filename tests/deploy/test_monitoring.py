@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import metrics
+from payments import asking, transactions
 from tests.deploy.conftest import ROOT
 
 PROMETHEUS, GRAFANA = ROOT / "deploy" / "prometheus", ROOT / "deploy" / "grafana"
@@ -116,6 +117,14 @@ def test_what_is_told_only_after_the_first_time_is_missed(metric):
 
     # Long enough for a new installation's first night, or its first week.
     assert int(rule["for"].removesuffix("h")) >= 36
+
+
+@pytest.mark.once
+def test_a_payment_that_takes_its_usual_course_is_no_alarm():
+    (rule,) = [rule for rule in rules() if rule["alert"] == "PortalPaymentsStuck"]
+    usual = transactions.QUERY_SCHEDULE[-1] + asking.LAST_LEASE
+
+    assert float(rule["expr"].rpartition(">")[2]) > usual.total_seconds()
 
 
 @pytest.mark.once

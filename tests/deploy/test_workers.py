@@ -10,16 +10,20 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from accounts.models import OutgoingMail
+from config import metrics
 from tests.deploy.conftest import HOST, ROOT, listens, production, running, web_command
 from tests.deploy.jobs import take_a_while
 from tests.factories import UserFactory
-from tests.servers import free_ports, spawn, stop
+from tests.faults.proxy import Proxy
+from tests.servers import LOOPBACK, free_ports, spawn, stop
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
-WORKER = "celery -A config worker --include config.liveness --concurrency 2"
+WORKER = "celery -A config worker -Q celery --include config.liveness --concurrency 2"
+SWEEP = "celery -A config worker -Q sweep --include config.liveness --concurrency 2"
 BEAT = "celery -A config beat --schedule {folder}/portal-beat"
 
 
@@ -65,6 +69,7 @@ def test_the_compose_file_runs_these_very_commands():
     compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 
     assert f"command: {WORKER}\n" in compose
+    assert f"command: {SWEEP}\n" in compose
     assert f"command: {BEAT.format(folder='/tmp')}\n" in compose  # noqa: S108 - a container's own
 
 
@@ -104,6 +109,51 @@ def test_a_worker_told_to_stop_finishes_what_it_began(start, tmp_path):
 
     assert worker.wait(60) == 0
     assert (tmp_path / "ended").exists()
+
+
+def test_long_jobs_wait_for_a_worker_of_their_own(start, tmp_path):
+    for name in ("long", "short"):
+        (tmp_path / name).mkdir()
+    take_a_while.apply_async((str(tmp_path / "long"), 0), queue="sweep")
+    start(f"{WORKER} --include tests.deploy.jobs")
+    take_a_while.delay(str(tmp_path / "short"), 0)
+    wait_for((tmp_path / "short" / "ended").exists)
+    alone = metrics.queue_lengths()
+
+    start(f"{SWEEP} --include tests.deploy.jobs --hostname sweep@%h")
+    wait_for((tmp_path / "long" / "ended").exists)
+
+    assert alone == {("celery",): 0, ("sweep",): 1}
+
+
+def test_a_worker_told_of_no_queue_serves_both(start, tmp_path):
+    """As the commands of before there were two."""
+    for name in settings.CELERY_TASK_QUEUES:
+        (tmp_path / name).mkdir()
+        take_a_while.apply_async((str(tmp_path / name), 0), queue=name)
+
+    start("celery -A config worker --concurrency 2 --include tests.deploy.jobs")
+
+    for name in settings.CELERY_TASK_QUEUES:
+        wait_for((tmp_path / name / "ended").exists)
+
+
+def test_worker_and_beat_wait_for_a_broker_that_is_away(start, environment, tmp_path):
+    user = UserFactory(email="waiting@example.org")
+    OutgoingMail.objects.create(letter="account_exists", to=user.email, context={"user_id": str(user.pk)})
+    broker = urlsplit(environment["REDIS_URL"])
+    line = Proxy((broker.hostname, broker.port or 6379))
+    line.cut()
+    environment["REDIS_URL"] = broker._replace(netloc=f"{LOOPBACK}:{line.port}").geturl()
+    said = tmp_path / "log"
+
+    worker, beat = start(WORKER), start(BEAT.format(folder=tmp_path))
+    wait_for(lambda: "consumer: Cannot connect" in said.read_text() and "beat: Connection error" in said.read_text())
+    line.restore()
+
+    wait_for(lambda: list((tmp_path / "data" / "mail").glob("*.eml")))
+    assert (worker.poll(), beat.poll()) == (None, None)
+    line.cut()
 
 
 def test_several_web_processes_answer_and_stop_in_order(environment, tmp_path):

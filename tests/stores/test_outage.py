@@ -67,6 +67,19 @@ def test_after_an_outage_one_call_finds_out(silent, monkeypatch):
     assert silent.connections == 2
 
 
+def test_a_call_that_never_asked_leaves_it_to_the_next_to_find_out(silent, monkeypatch):
+    store = store_at(silent.port)
+    store._outage.began()
+    monkeypatch.setattr(store._outage, "_until", 0.0)
+
+    with pytest.raises(KeyError), store._asking("files/a"):
+        raise KeyError
+    with pytest.raises(StoreUnavailable):
+        store.head("files/a")
+
+    assert silent.connections == 1
+
+
 @pytest.mark.s3
 def test_a_service_that_is_back_is_used_at_once(s3_bucket, monkeypatch):
     monkeypatch.setattr(s3, "OUTAGE_SECONDS", 0)
