@@ -156,13 +156,14 @@ def _filled(family, samples):
     return family
 
 
-def remember(name, value):
+def remember(name, value, *, lifetime=None):
     """Keep a number that a job knows and a scrape cannot count, such as when the last backup was made.
 
-    It lies in the cache, which may forget it; a cache that is away costs the job nothing.
+    It is told for `lifetime`, a timedelta; None: until another takes its place. It lies in the cache, which may forget
+    it sooner; a cache that is away costs the job nothing.
     """
     try:
-        cache.set(f"metrics:{name}", value, timeout=None)
+        cache.set(f"metrics:{name}", value, timeout=None if lifetime is None else lifetime.total_seconds())
     except (OSError, RedisError):
         logger.warning("%s was not kept for the metrics", name)
 
@@ -240,22 +241,23 @@ _read.register(READINGS)
 
 @reader
 def queue():
-    """How much waits in the queue, and on the disk."""
+    """How much waits in the queues, and on the disk."""
     disk = shutil.disk_usage(settings.DATA_DIR)
     return [
-        gauge("portal_queue_tasks", "Tasks waiting in the queue.", {("celery",): queue_length()}, ["queue"]),
+        gauge("portal_queue_tasks", "Tasks waiting in a queue.", queue_lengths(), ["queue"]),
         gauge("portal_disk_free_bytes", "Free bytes of the disk that holds DATA_DIR.", disk.free),
         gauge("portal_disk_bytes", "Bytes of the disk that holds DATA_DIR.", disk.total),
     ]
 
 
-def queue_length():
-    """Tasks nobody has taken yet."""
+def queue_lengths():
+    """{(queue,): tasks nobody has taken yet}, of every queue there is."""
     if embedded.wanted():
         with app.connection_for_read() as broker:
-            return sum(each.qsize() for each in broker.default_channel.queues.values())
+            there = broker.default_channel.queues
+            return {(name,): there[name].qsize() if name in there else 0 for name in settings.CELERY_TASK_QUEUES}
     with Redis.from_url(settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1) as broker:
-        return broker.llen(app.conf.task_default_queue)
+        return {(name,): broker.llen(name) for name in settings.CELERY_TASK_QUEUES}
 
 
 # --- The page ----------------------------------------------------------------------------------------

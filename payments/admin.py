@@ -70,7 +70,7 @@ class PlanAdmin(OperationsAdmin):
 class TransactionAdmin(ReadOnlyAdmin):
     list_display = ["made", "person", "plan_name", "price", "phone_number", "state", "receipt_number", "place", "page"]
     list_select_related = ["user", "folder"]
-    list_filter = ["status", "review_reason", "created_at", "plan_name"]
+    list_filter = ["status", "review_reason", "created_at", "plan"]
     list_per_page = 50
     search_fields = ["phone_number", "receipt_number", "checkout_request_id", "user__email", "folder_name"]
     search_help_text = gettext_lazy("Phone number, receipt, checkout id, address of the payer, or the folder")
@@ -173,4 +173,5 @@ class CallbackRecordAdmin(ReadOnlyAdmin):
             text = json.dumps(json.loads(row.raw), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
             text = row.raw
-        return format_html('<pre class="raw">{}</pre>', text)
+        # JSON may name half a character, which no page can carry: it stays as it was named.
+        return format_html('<pre class="raw">{}</pre>', text.encode("utf-8", "backslashreplace").decode())

@@ -42,14 +42,13 @@ def _ask_due():
     ids = list(Transaction.objects.due().order_by("next_query_at").values_list("pk", flat=True)[:100])
     end, asked = time.monotonic() + ASKING_SECONDS, 0
     for pk in ids:
-        try:
-            daraja.outage.assert_over()
-        except daraja.NoPlace:
-            break
         silent = False
         try:
-            row, silent = _ask(pk)
+            with daraja.outage.passed():
+                row, silent = _ask(pk)
             asked += row is not None
+        except daraja.NoPlace:
+            break
         except Exception:  # what fails here is tried again by the schedule, and told
             logger.exception("Payment %s could not be asked after", pk)
         if silent or time.monotonic() > end:

@@ -117,13 +117,13 @@ _places = threading.BoundedSemaphore(PLACES)
 @contextlib.contextmanager
 def place():
     """The right to be with Daraja, for few of this process's threads at once. Raises NoPlace."""
-    outage.assert_over()
-    if not _places.acquire(timeout=PLACE_WAIT_SECONDS):
-        raise NoPlace("unreachable", "Others wait for it already.")
-    try:
-        yield
-    finally:
-        _places.release()
+    with outage.passed():
+        if not _places.acquire(timeout=PLACE_WAIT_SECONDS):
+            raise NoPlace("unreachable", "Others wait for it already.")
+        try:
+            yield
+        finally:
+            _places.release()
 
 
 def deadline():

@@ -204,7 +204,8 @@ class Transaction(models.Model):
             # Whole: SQLite does not look a given id up in the partial one of the constraint.
             models.Index(fields=["checkout_request_id"], name="payment_by_checkout_id"),
             models.Index(fields=["next_query_at"], condition=Q(next_query_at__isnull=False), name="payment_due"),
-            models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="payment_paid_at"),
+            # With the amount, which is all that sums need.
+            models.Index(fields=["paid_at", "amount"], condition=Q(paid_at__isnull=False), name="payment_paid_at"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -230,6 +231,11 @@ class Transaction(models.Model):
     def get_absolute_url(self):
         """Its live status page."""
         return reverse("payment", args=[self.pk])
+
+    @property
+    def payer(self):
+        """Whoever began it; None once nobody is behind the account any more."""
+        return None if self.user is None or self.user.erased_at is not None else self.user
 
     @property
     def is_pending(self):

@@ -19,7 +19,7 @@ REMINDER = timedelta(days=3)
 
 def notify_payer(row, kind="payment_settled"):
     """A notice to whoever wanted to pay. While it is unread, the next one about the payment takes its place."""
-    if row.user_id is not None:
+    if row.payer is not None:
         slug = {"folder_slug": row.folder.slug} if row.folder_id else {}
         notify(row.user, kind, about=str(row.pk), mail_again=True, transaction_id=str(row.pk), **_facts(row), **slug)
 

@@ -31,9 +31,9 @@ def decide(*, user, transaction_id, approve, receipt_number=""):
     row.reviewed_by, row.reviewed_at = user, timezone.now()
     if approve:
         if row.folder_id is None:
-            if row.user is None:
+            if row.payer is None:
                 raise Conflict(_("Neither the folder nor its payer is there any more."), code="no_folder")
-            row.folder = folders.personal_folder(row.user)
+            row.folder = folders.personal_folder(row.payer)
             row.folder_name = row.folder.name
         receipt_number = receipt_number or row.receipt_number
         try:

@@ -144,7 +144,7 @@ def pay(row, *, receipt_number, code, words, user=None):
     )
     row.save()
     record_settled(row, user=user)
-    if row.user_id is not None:
+    if row.payer is not None:
         notices.tell_payer(row, "payment_settled", "payment_receipt")
 
 

@@ -5,7 +5,7 @@ import functools
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Prefetch, Q, Sum
+from django.db.models import Prefetch
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -20,6 +20,7 @@ from config.errors import Refused
 from config.forms import add_refusal, demand_valid
 from config.pagination import keyset_page, read_limit
 from config.permissions import super_only
+from config.refusals import headers_of
 from config.throttling import throttle
 from fileshare import folders
 from fileshare.models import Folder
@@ -83,7 +84,7 @@ def pay(request, plan_id):
     form = PayForm(
         request.POST if request.method == "POST" else None, user=request.user, personal=personal, chosen=chosen
     )
-    status = 200
+    status, headers = 200, {}
     if request.method == "POST" and form.is_valid():
         throttle(request, "stkpush")
         try:
@@ -99,7 +100,7 @@ def pay(request, plan_id):
                 messages.info(request, _("This payment is already under way: nothing was asked a second time."))
                 return redirect("payment", refusal.transaction_id)
             add_refusal(form, refusal)
-            status = refusal.status
+            status, headers = refusal.status, headers_of(refusal)
     elif request.method == "POST":
         status = 400
     context = {
@@ -108,7 +109,10 @@ def pay(request, plan_id):
         "are_on": transactions.are_on(),
         "test_people": _test_people(),
     }
-    return render(request, "payments/pay.html", context, status=status)
+    response = render(request, "payments/pay.html", context, status=status)
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
 def _test_people():
@@ -305,10 +309,7 @@ def revenue(request):
         "total": money(sum(row["amount"] for row in rows)),
         "count": sum(row["count"] for row in rows),
         "busy_days": [row for row in reversed(chart["bars"]) if row["count"]],
-        **Transaction.objects.aggregate(
-            all_time=Sum("amount", filter=Q(status=Status.PAID)),
-            waiting=Count("pk", filter=Q(status=Status.NEEDS_REVIEW)),
-        ),
+        "all_time": money(charts.all_time()),
+        "waiting": Transaction.objects.reviewable_by(request.user).count(),
     }
-    context["all_time"] = money(context["all_time"] or 0)
     return render(request, "payments/revenue.html", context)

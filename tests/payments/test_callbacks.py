@@ -127,6 +127,19 @@ def test_an_amount_in_other_writing_is_none(amount, submitted):
     assert fresh(row).status == Status.NEEDS_REVIEW
 
 
+@pytest.mark.parametrize("body", ['{"x": "\\ud800"}', '{"\\udfff": 1}', "[" * 900, "x"], ids=range(4))
+def test_whatever_a_stranger_sends_can_be_read_in_the_administration(body, client, people):
+    say(body, secret="wrong")
+    kept = CallbackRecord.objects.get()
+    client.force_login(people["super"])
+
+    page = client.get(f"/admin/payments/callbackrecord/{kept.pk}/change/")
+
+    assert page.status_code == 200
+    if "\\u" in body:
+        assert body[body.index("\\u") :][:6] in page.content.decode()
+
+
 ASK = """
 import django
 django.setup()

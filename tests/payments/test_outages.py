@@ -3,12 +3,15 @@
 import socket
 import threading
 import time
+import uuid
 
 import pytest
 import redis
 from django.core.cache import cache
+from django.http import Http404
 from django.utils import timezone
 
+from config.errors import Invalid
 from payments import asking, callback_records, results, tasks, transactions
 from payments import daraja as client
 from payments.models import CallbackRecord, Review, Status, Transaction
@@ -98,7 +101,50 @@ def test_an_outage_ends_with_the_first_answer(daraja, payer, plan, monkeypatch):
     now = time.monotonic()
     monkeypatch.setattr(client.time, "monotonic", lambda: now + client.OUTAGE_SECONDS + 1)
     assert transactions.start(user=payer, phone_number=PHONE, plan_id=plan.pk).status == Status.SUBMITTED
-    client.outage.assert_over()
+    with client.outage.passed():
+        pass
+
+
+@pytest.fixture
+def outage_is_over(monkeypatch):
+    """An outage began, and its seconds have passed: the next call finds out."""
+    client.outage.began()
+    now = time.monotonic()
+    monkeypatch.setattr(client.time, "monotonic", lambda: now + client.OUTAGE_SECONDS + 1)
+
+
+def test_a_request_that_asks_nothing_leaves_it_to_the_next_to_find_out(daraja, outage_is_over, payer, plan, submitted):
+    submitted()
+    for facts in ({"phone_number": PHONE}, {"phone_number": phone_of("98"), "folder_id": uuid.uuid4()}):
+        with pytest.raises((transactions.PaymentPending, Http404)):
+            transactions.start(user=payer, plan_id=plan.pk, **facts)
+    with pytest.raises(Invalid):
+        transactions.start(user=payer, phone_number=phone_of("98"), plan_id=uuid.uuid4())
+    assert not daraja.tokens
+
+    row = transactions.start(user=payer, phone_number=phone_of("98"), plan_id=plan.pk)
+
+    assert row.status == Status.SUBMITTED
+
+
+def test_nor_does_a_payment_that_cannot_be_asked_after(daraja, outage_is_over, submitted):
+    unknown, known = submitted(checkout_request_id=""), submitted()
+    due(unknown)
+    due(known)
+
+    asking.ask_due()
+
+    assert fresh(unknown).review_reason == Review.UNKNOWN_PUSH
+    assert len(daraja.queries) == 1
+
+
+def test_one_alone_finds_out(outage_is_over):
+    with client.outage.passed():
+        with pytest.raises(client.NoPlace), client.outage.passed():
+            pass
+        client.outage.began()
+    with pytest.raises(client.NoPlace), client.outage.passed():
+        pass
 
 
 @REAL_TRANSACTIONS

@@ -103,6 +103,18 @@ def test_what_goes_wrong_is_said_beside_the_form(fields, status, signed_in, plan
     assert not daraja.pushes
 
 
+def test_who_has_to_wait_is_told_how_long(signed_in, plan, submitted, daraja, settings):
+    settings.RATELIMIT_ENABLE = True
+    settle(callback(submitted(phone_number="254712345699"), code=1032))
+
+    for phone, status in (("0712345699", 429), ("0712345633", 503)):
+        answer = signed_in.post(f"/payments/plans/{plan.pk}/", {"phone_number": phone})
+        assert (answer.status_code, 1 <= int(answer["Retry-After"]) <= 60) == (status, True)
+
+    unknown = signed_in.post(f"/payments/plans/{plan.pk}/", {"phone_number": "0712345635"})
+    assert (unknown.status_code, "Retry-After" in unknown) == (400, False)
+
+
 def test_a_plan_that_is_not_on_sale_has_no_page(signed_in, plan):
     Plan.objects.update(is_active=False)
 
@@ -340,6 +352,36 @@ def test_revenue_by_the_days_of_nairobi(boss, submitted):
     page = boss.get("/payments/revenue/?days=nonsense").content.decode()
     assert "KES 300" in page
     assert page.count("<rect") == 2
+
+
+def test_revenue_reads_no_other_payments(boss, people, plan):
+    many(people["client"], plan, 3, status=Status.PAID, paid_at=timezone.now())
+    many(people["client"], plan, 2, status=Status.NEEDS_REVIEW, review_reason=Review.MISMATCH)
+    many(people["client"], plan, 5)
+
+    with CaptureQueriesContext(connection) as captured:
+        page = boss.get("/payments/revenue/")
+
+    assert (page.context["all_time"], page.context["waiting"]) == ("KES 300", 2)
+    asked = [query["sql"] for query in captured if 'FROM "payments_transaction"' in query["sql"]]
+    assert len(asked) == 3
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            for sql in asked:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                assert "INDEX payment_" in " ".join(row[3] for row in cursor.fetchall()), sql
+
+
+def test_the_filters_of_the_administration_look_at_few_rows(boss, people, plan):
+    other = PlanFactory(name="Large")
+    many(people["client"], plan, 3)
+    (wanted,) = many(people["client"], other, 1)
+
+    with CaptureQueriesContext(connection) as captured:
+        page = boss.get(f"/admin/payments/transaction/?plan__id__exact={other.pk}")
+
+    assert [row.pk for row in page.context["cl"].result_list] == [wanted.pk]
+    assert not [query["sql"] for query in captured if "SELECT DISTINCT" in query["sql"]]
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])

@@ -36,7 +36,13 @@ def test_a_callback_that_is_too_long_is_refused_as_any_other(nginx):
     assert not [text for text in logs() if SECRET in text]
 
 
-@pytest.mark.parametrize("path", ["/api/payments/cb/{}", "/share/{}", "/request/{}"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *["/api/payments/cb/{}", "/share/{}", "/share/{}/download", "/request/{}", "/request/{}/send"],
+        *["/request/{}/upload/initiate", "/unsubscribe/{}", "/store/{}", "/secure-download/{}"],
+    ],
+)
 def test_a_secret_in_a_path_is_in_no_log_when_the_portal_is_away(path, nginx):
     web, logs = nginx
 

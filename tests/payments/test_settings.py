@@ -25,6 +25,38 @@ def test_a_full_set_starts_and_asks_safaricom(tmp_path):
     assert (done.returncode, done.stdout.strip()) == (0, "'https://api.safaricom.co.ke'"), done.stderr
 
 
+SANDBOX = {
+    **{name: value for name, value in LIVE.items() if name.startswith("MPESA_")},
+    "MPESA_ENV": "sandbox",
+    "MPESA_CALLBACK_URL": "https://tunnel.example.org",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("DEMO", {}),
+        ("DEMO", {"DEMO": "1"}),
+        ("DEMO", {"MPESA_ENV": "off"}),
+        ("DEBUG", {"DEMO": "0", "DEBUG": "1"}),
+        ("DEBUG", {"DEMO": "0", "DEBUG": "1", "ALLOWED_HOSTS": "tunnel.example.org"}),
+        ("EXPOSE_VERIFICATION_LINK", {"DEMO": "0", "EXPOSE_VERIFICATION_LINK": "1"}),
+    ],
+    ids=str,
+)
+def test_a_tunnel_for_callbacks_leads_to_nothing_meant_for_this_machine_alone(name, changes, tmp_path):
+    done = start(tmp_path, base=SANDBOX, **changes)
+
+    assert done.returncode != 0
+    assert f"set {name}=0" in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_sandbox_behind_a_tunnel_starts_without_the_demo(tmp_path):
+    done = start(tmp_path, base=SANDBOX, DEMO="0", read="ALLOWED_HOSTS")
+
+    assert (done.returncode, "tunnel.example.org" in done.stdout) == (0, True), done.stderr
+
+
 @pytest.mark.parametrize(("env", "warned"), [("sandbox", True), ("live", False), ("off", False)])
 def test_a_sandbox_in_public_is_warned_of(env, warned, settings):
     settings.MPESA_ENV, settings.SITE_IS_LOCAL = env, False

@@ -546,6 +546,40 @@ def test_money_for_a_folder_that_is_gone_waits_for_a_person(submitted, people):
     assert QuotaGrant.objects.get().folder == folders.personal_folder(people["super"])
 
 
+def erase(user):
+    """Nobody is behind the account any more."""
+    now = timezone.now()
+    type(user).objects.filter(pk=user.pk).update(is_active=False, closed_at=now, erased_at=now)
+
+
+def test_money_of_an_erased_account_whose_folder_is_gone_goes_nowhere(submitted, people, payer):
+    row = submitted()
+    row.folder.delete()
+    erase(payer)
+    settle(callback(row))
+    assert (fresh(row).status, fresh(row).review_reason) == (Status.NEEDS_REVIEW, Review.NO_FOLDER)
+
+    with pytest.raises(Conflict) as refusal:
+        reviews.decide(user=people["super"], transaction_id=row.pk, approve=True, receipt_number="RLA0R69NXM")
+
+    assert refusal.value.code == "no_folder"
+    assert fresh(row).status == Status.NEEDS_REVIEW
+    assert not QuotaGrant.objects.exists()
+    assert not Folder.objects.filter(owner=payer).exists()
+
+
+def test_an_erased_account_is_told_nothing(submitted, people, company_folder):
+    payer = people["colleague"]
+    row = submitted(user=payer, folder_id=company_folder.pk)
+    erase(payer)
+
+    settle(callback(row))
+
+    assert (fresh(row).status, fresh(row).grant.folder) == (Status.PAID, company_folder)
+    assert not Notification.objects.filter(user=payer).exists()
+    assert not OutgoingMail.objects.exists()
+
+
 def test_the_secrets_of_payments_are_in_no_log_and_no_row(submitted, settings, caplog, client):
     row = submitted()
     settle(callback(row))
