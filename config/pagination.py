@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q, Subquery, Value
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -20,7 +19,6 @@ from .errors import Invalid
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
-BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def read_limit(params, *, default=DEFAULT_LIMIT):
@@ -118,19 +116,32 @@ class Keyset:
         """True when there are rows beyond `page`, in the direction of the request."""
         return bool(page.next if self.direction == "n" else page.previous)
 
-    def window(self, queryset, size):
-        """A condition that holds the next `size` rows of `queryset` from here, or all where there are fewer."""
-        last = Subquery(self._onward(queryset).values(self.time_field)[size - 1 : size])
-        if self.direction == "n":
-            return Q(**{f"{self.time_field}__gte": Coalesce(last, Value(BEGINNING))})
-        return Q(**{f"{self.time_field}__lte": Coalesce(last, Value(END))})
+    def windows(self, pieces, *sizes):
+        """For each size a condition that holds the next `size` rows of all `pieces` together from here; an empty one
+        where there are fewer.
+
+        A row of two pieces counts twice. One moment bounds every piece: bounds of their own would let a page end at
+        an old row of one, and the next begin beyond rows of another that no page has shown. Asks one query.
+        """
+        edges = {f"edge_{number}": self._edge(pieces, max(size, 1)) for number, size in enumerate(sizes)}
+        # Whatever row it is asked of: Django has no query without a table.
+        asked = pieces[0].model._base_manager.order_by().annotate(**edges).values_list(*edges)[:1]
+        moments = next(iter(asked), [None] * len(sizes))
+        bound = f"{self.time_field}__{'gte' if self.direction == 'n' else 'lte'}"
+        return [Q() if moment is None else Q((bound, moment)) for moment in moments]
+
+    def _edge(self, pieces, size):
+        """The time of the `size`th row of all pieces from here, as an expression."""
+        # Each piece by itself gives its rows in order from an index, and the database merges them.
+        union, params = _union(self._onward(piece).values(self.time_field)[:size] for piece in pieces)
+        # Names and a number of our own.
+        order = f"{self.time_field}{' DESC' if self.direction == 'n' else ''}"
+        sql = f"SELECT {self.time_field} FROM ({union}) AS pieces ORDER BY {order} LIMIT 1 OFFSET {size - 1}"  # noqa: S608
+        return RawSQL(sql, params, output_field=pieces[0].model._meta.get_field(self.time_field))  # noqa: S611
 
     def _first_of(self, pieces):
         """The ids of the first rows of each piece from here, a page's worth, as an expression for `pk__in`."""
-        queries = [self._onward(piece).values("pk")[: self.limit + 1].query.sql_with_params() for piece in pieces]
-        # Django's own SQL of our own querysets; what people write is a parameter.
-        union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS piece" for sql, _params in queries)  # noqa: S608
-        return RawSQL(union, [value for _sql, params in queries for value in params])  # noqa: S611
+        return RawSQL(*_union(self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces))  # noqa: S611
 
     def _onward(self, queryset):
         older = self.direction == "n"
@@ -143,6 +154,14 @@ class Keyset:
             )
         order = (f"-{self.time_field}", "-pk") if older else (self.time_field, "pk")
         return queryset.order_by(*order)
+
+
+def _union(querysets):
+    """(SQL, parameters) of the rows of all of them."""
+    queries = [queryset.query.sql_with_params() for queryset in querysets]
+    # Django's own SQL of our own querysets; what people write is a parameter.
+    union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS piece" for sql, _params in queries)  # noqa: S608
+    return union, [value for _sql, params in queries for value in params]
 
 
 def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT, pieces=None):

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,12 +23,10 @@ from config.queue import send_after_commit
 from . import file_types, files, inspection, quotas, receiving, tags, virus_gate
 from .folders import locked_folder
 from .models import File, Upload
-from .models.uploads import UploadStatus
+from .models.uploads import CLAIM_LEASE, UploadStatus
 from .storage import ObjectMissing, Part, StoreUnavailable, get_store
 from .uploads import UploadGone, done_by, drop, initiate, place_for, record_refusal, remove_bytes
 
-# A request that claimed an upload and died is taken over after this long; one that lives renews its claim.
-CLAIM_LEASE = timedelta(seconds=30)
 # What is read in a blink has its checksums in the answer; those of larger files are a task's.
 DIGEST_AT_ONCE_BYTES = 16 * 1024 * 1024
 # How long a second "complete" waits for the first one's answer, in seconds.
@@ -56,9 +53,9 @@ def _complete_once(user, file_id, upload_id, parts, sender):
     done = _completed(user, file_id, sender)
     if done is not None:
         return done
-    upload = get_visible(file_id, Upload.objects.begun_by(user, sender))
-    if sender is not None and upload.expires_at <= timezone.now():
-        # Its request was closed meanwhile.
+    upload = get_visible(file_id, Upload.objects.begun_by(user, sender).select_related("sender__request"))
+    if sender is not None and (upload.sender.request.closed_at or upload.expires_at <= timezone.now()):
+        # Closed, or given another address, since the caller looked.
         raise UploadGone
     place_for(user=user, folder_id=upload.folder_id, subfolder_id=upload.subfolder_id)
     if upload.is_multipart and upload_id != upload.store_upload_id:
@@ -98,12 +95,6 @@ def receive(*, user, place, filename, content_type, stream, size_bytes, **option
         return _publish(upload, info, keep_on_fault=False)
 
 
-def claimable():
-    """The uploads nobody is finishing just now; whoever began and died counts as nobody."""
-    lost = Q(status=UploadStatus.COMPLETING, claimed_at__lt=timezone.now() - CLAIM_LEASE)
-    return Upload.objects.filter(Q(status=UploadStatus.PENDING) | lost)
-
-
 def _completed(user, file_id, sender):
     if sender is not None:
         # They see nothing, their own files neither: it is the receipt that is theirs.
@@ -116,7 +107,9 @@ def _completed(user, file_id, sender):
 def _claim(upload):
     """True for the one request that may finish this upload now; `claimed_at` tells it from one that takes over."""
     upload.status, upload.claimed_at = UploadStatus.COMPLETING, timezone.now()
-    return bool(claimable().filter(pk=upload.pk).update(status=upload.status, claimed_at=upload.claimed_at))
+    return bool(
+        Upload.objects.claimable().filter(pk=upload.pk).update(status=upload.status, claimed_at=upload.claimed_at)
+    )
 
 
 def _mine(upload):

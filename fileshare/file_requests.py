@@ -57,7 +57,6 @@ class SenderUnknown(Refused):
 # --- The owner's side -------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def create(
     *,
     user,
@@ -78,43 +77,68 @@ def create(
     Raises Http404 or PermissionDenied for a folder they may not upload to, Invalid (400), Conflict (409)
     for one open request too many.
     """
-    # Two at once must not both be the last one: the user's row is the lock.
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    place = uploads.place_for(
-        user=user, folder_id=folder_id or folders.personal_folder(user).pk, subfolder_id=subfolder_id
-    )
-    if FileRequest.objects.filter(owner=user).open().count() >= MAX_OPEN:
-        text = _("You have %(most)d open requests; close one first.") % {"most": MAX_OPEN}
-        raise Conflict(text, code="too_many_open")
-    row = FileRequest(
-        owner=user,
-        folder=place.folder,
-        subfolder=place.subfolder,
-        in_subfolder=place.subfolder is not None,
-        title=_clean_title(title),
-        note=_clean_note(note),
-        deadline=_clean_deadline(deadline),
-        max_files=_within("max_files", max_files, MAX_FILES),
-        max_bytes=_within("max_bytes", max_bytes, MAX_BYTES),
-        type_policy=_clean_policy(place.folder, type_policy),
-        password=_hashed(password),
-        asks_name=asks_name,
-        asks_email=asks_email,
-    )
-    row.token_hash = _hash(_token(row))
-    row.save(force_insert=True)
-    record(Action.REQUEST_CREATED, user=user, target=row, folder=row.folder, **_told(row))
+    # A database with one writer does not wait for this.
+    hashed = _hashed(password)
+    with transaction.atomic():
+        _lock_owner(user.pk)
+        place = uploads.place_for(
+            user=user, folder_id=folder_id or folders.personal_folder(user).pk, subfolder_id=subfolder_id
+        )
+        row = FileRequest(
+            owner=user,
+            folder=place.folder,
+            subfolder=place.subfolder,
+            in_subfolder=place.subfolder is not None,
+            title=_clean_title(title),
+            note=_clean_note(note),
+            deadline=_clean_deadline(deadline),
+            max_files=_within("max_files", max_files, MAX_FILES),
+            max_bytes=_within("max_bytes", max_bytes, MAX_BYTES),
+            type_policy=_clean_policy(place.folder, type_policy),
+            password=hashed,
+            asks_name=asks_name,
+            asks_email=asks_email,
+        )
+        _assert_one_more_open(row)
+        row.token_hash = _hash(_token(row))
+        row.save(force_insert=True)
+        record(Action.REQUEST_CREATED, user=user, target=row, folder=row.folder, **_told(row))
     return row
 
 
-@transaction.atomic
+def _lock_owner(pk):
+    """Two of an owner's requests that open at once must not both be the last one: the owner's row is the lock, and
+    is taken before a request's."""
+    User.objects.select_for_update(no_key=True).filter(pk=pk).first()
+
+
+def _assert_one_more_open(row):
+    """Raise Conflict (409) where a request that opens, its owner locked, is one too many."""
+    if FileRequest.objects.filter(owner=row.owner_id).exclude(pk=row.pk).open().count() >= MAX_OPEN:
+        text = _("You have %(most)d open requests; close one first.") % {"most": MAX_OPEN}
+        raise Conflict(text, code="too_many_open")
+
+
 def change(*, user, request_id, closed=None, **changes):
     """Change title, note, deadline, max_files, max_bytes, type_policy, asks_name, asks_email or password.
 
     A password "" takes it away. `closed` closes the request, or opens it again. Returns the FileRequest.
-    Raises Http404, Invalid (400), Conflict (409) to open one whose folder is gone, or closed to its owner.
+    Raises Http404, Invalid (400), Conflict (409) to open one whose folder is gone or closed to its owner, and one
+    open request too many.
     """
+    if "password" in changes:
+        # A stranger has no hash made; a database with one writer does not wait for it.
+        get_visible(request_id, FileRequest.objects.visible_to(user))
+        changes["password"] = _hashed(changes["password"])
+    with transaction.atomic():
+        return _change(user, request_id, closed, changes)
+
+
+def _change(user, request_id, closed, changes):
+    if closed is False or "deadline" in changes:
+        _lock_owner(get_visible(request_id, FileRequest.objects.visible_to(user)).owner_id)
     row = _locked(user, request_id)
+    was_open = row.is_open
     cleaners = {
         "title": _clean_title,
         "note": _clean_note,
@@ -122,7 +146,7 @@ def change(*, user, request_id, closed=None, **changes):
         "max_files": lambda value: _within("max_files", value, MAX_FILES),
         "max_bytes": lambda value: _within("max_bytes", value, MAX_BYTES),
         "type_policy": lambda value: _clean_policy(row.folder, value),
-        "password": _hashed,
+        "password": lambda hashed: hashed,
         "asks_name": bool,
         "asks_email": bool,
     }
@@ -132,6 +156,8 @@ def change(*, user, request_id, closed=None, **changes):
         _assert_may_open(row)
         row.closed_at = None
         changes["closed"] = False
+    if row.is_open and not was_open and not closed:
+        _assert_one_more_open(row)
     if changes:
         row.save(update_fields=[*(set(changes) & set(cleaners)), "closed_at"])
         record(Action.REQUEST_CHANGED, user=user, target=row, folder=row.folder, after=_told(row), fields=[*changes])
@@ -154,8 +180,11 @@ def _close(user, row):
 
 def _end_uploads(row):
     """What is on its way comes no further from this transaction on; it is given up after the commit, or by the
-    next clean-up where nobody lives to do so."""
-    Upload.objects.filter(sender__request=row).update(expires_at=timezone.now())
+    next clean-up where nobody lives to do so. The request is locked."""
+    # Whoever holds an upload's row may wait for this request's, so none of them is waited for here. What they make
+    # a file of came just before the end; the others are given up with the rest.
+    free = Upload.objects.filter(sender__request=row).select_for_update(skip_locked=True, of=("self",))
+    Upload.objects.filter(pk__in=list(free.values_list("pk", flat=True))).update(expires_at=timezone.now())
     transaction.on_commit(lambda: _give_up_uploads(row), robust=True)
 
 
@@ -270,9 +299,7 @@ def invite(*, user, request_id, emails):
     Raises Http404, Invalid (400), RequestOver (410) for a request that takes nothing more.
     """
     row = get_visible(request_id, FileRequest.objects.visible_to(user))
-    cleaned = list(dict.fromkeys(clean_email(email, field="emails") for email in emails if email.strip()))
-    if not 1 <= len(cleaned) <= MAX_INVITED:
-        raise Invalid("emails", _("Name one to %(most)d e-mail addresses.") % {"most": MAX_INVITED})
+    cleaned = clean_invited(emails)
     _place_of(row)
     if row.state != RequestState.OPEN:
         raise RequestOver(row.state)
@@ -282,10 +309,18 @@ def invite(*, user, request_id, emails):
     return len(cleaned)
 
 
+def clean_invited(emails):
+    """The addresses of `emails`, each once. Raises Invalid (400) for what is none, for none and for too many."""
+    cleaned = list(dict.fromkeys(clean_email(email, field="emails") for email in emails if email.strip()))
+    if not 1 <= len(cleaned) <= MAX_INVITED:
+        raise Invalid("emails", _("Name one to %(most)d e-mail addresses.") % {"most": MAX_INVITED})
+    return cleaned
+
+
 def invitation(stored):
     """What a letter of invitation says besides, asked when it is sent; None when there is nothing to invite to."""
     row = FileRequest.objects.select_related("owner__company").filter(pk=stored["request_id"]).first()
-    if row is None or state_of(row) != RequestState.OPEN or not address(row):
+    if row is None or row.state != RequestState.OPEN or not address(row):
         return None
     return {
         "link": address(row),
@@ -338,23 +373,16 @@ def by_token(token):
 # --- The sender's side ------------------------------------------------------------------------------
 
 
-def state_of(row):
-    """The RequestState a sender is told: a request whose owner may no longer upload there is closed."""
-    try:
-        _place_of(row)
-    except RequestOver as refusal:
-        return refusal.state
-    return row.state
-
-
 def _place_of(row):
     """The Place of a request, its owner's right asked anew. Raises RequestOver (410)."""
     if row.closed_at is not None or row.place_is_gone:
         raise RequestOver(RequestState.CLOSED)
     try:
-        return uploads.place_for(user=row.owner, folder_id=row.folder_id, subfolder_id=row.subfolder_id)
+        place = uploads.place_for(user=row.owner, folder_id=row.folder_id, subfolder_id=row.subfolder_id)
     except (Http404, PermissionDenied):
         raise RequestOver(RequestState.CLOSED) from None
+    row.owner_may_upload = True  # `state` need not ask again
+    return place
 
 
 @transaction.atomic
@@ -377,7 +405,7 @@ def start(row, *, name="", email="", password=""):
     Raises RequestOver (410), WrongPassword (403, recorded), Invalid (400) for a name or address that is
     none, or is missing where the request asks for it.
     """
-    state = state_of(row)
+    state = row.state
     if state != RequestState.OPEN:
         refusal = RequestOver(state)
         record_seldom(Action.REQUEST_REFUSED, about=str(row.pk), code=refusal.code, target=row, folder=row.folder)

@@ -168,7 +168,8 @@ SHORTCUTS = _words(
 )
 # Office kinds that may carry macros; .xlsb too, for nothing but a look inside tells.
 MACRO_KINDS = _words(
-    "docm dotm xlsm xltm xlam xlsb pptm potm ppam ppsm sldm xla xlm xll wll ppa ade adp mda mde accde accda"
+    "docm dotm xlsm xltm xlam xlsb pptm potm ppam ppsm sldm xla xlm xll wll ppa vsdm vstm vssm "
+    "ade adp mda mdb mde accda accdb accde"
 )
 BLOCKED_EXTENSIONS = PROGRAMS | SCRIPTS | WEB_PAGES | SHORTCUTS | MACRO_KINDS
 

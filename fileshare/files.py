@@ -1,6 +1,8 @@
 """What is done with a stored file: rename, publish, tag, delete, restore, and let expire."""
 
+import logging
 import zlib
+from contextlib import suppress
 from hashlib import sha256
 
 from django.core.cache import cache
@@ -20,8 +22,12 @@ from .folders import locked_folder
 from .models import File, Visibility
 from .storage import ObjectMissing, get_store
 
+logger = logging.getLogger(__name__)
+
 CHECKSUM_LEASE_SECONDS = 3600
 """How long a worker that reads a file for its checksums keeps others from it; it may have died."""
+ALTERED_SECONDS = 86_400
+"""So long a file whose bytes are not those that came is not read again."""
 WAITING_FILES = 1000
 """Of those whose checksums are not known, how many are looked at in one run."""
 
@@ -230,8 +236,9 @@ def _remove(file, action, *, user=None):
 def read(file, start, end, *, blocks=None):
     """Yield the bytes of a file from `start` up to, not including, `end`, in blocks of 1 MiB at most.
 
-    Read whole, a file whose checksums are not known yet keeps them from then on. `blocks` are those
-    bytes where they have been fetched already. Raises ObjectMissing, StoreUnavailable.
+    Read whole, a file whose checksums are not known yet keeps them from then on; where one was known and these
+    bytes have another, that is logged and the row stays as it is. `blocks` are those bytes where they have been
+    fetched already. Raises ObjectMissing, StoreUnavailable.
     """
     if blocks is None:
         blocks = get_store().read_range(file.object_key, start, end)
@@ -243,18 +250,28 @@ def read(file, start, end, *, blocks=None):
         digest.update(block)
         crc = zlib.crc32(block, crc)
         yield block
+    if file.sha256 not in ("", digest.hexdigest()) or file.crc32 not in (None, crc):
+        logger.error("The bytes of file %s are not those that were uploaded: %s", file.pk, file.object_key)
+        return
     file.sha256, file.crc32 = digest.hexdigest(), crc
     File.objects.filter(pk=file.pk).update(sha256=file.sha256, crc32=file.crc32)
 
 
 def read_checksums(file):
-    """Read a file once for its SHA-256 and CRC-32, and keep both. Returns whether its bytes were there."""
+    """Read a file once for its SHA-256 and CRC-32, and keep both.
+
+    Returns whether both are known now: not where the bytes are missing, or others than those that came.
+    """
     try:
-        for _block in read(file, 0, file.size_bytes):
-            pass
+        return _read_through(file)
     except ObjectMissing:
         return False
-    return True
+
+
+def _read_through(file):
+    for _block in read(file, 0, file.size_bytes):
+        pass
+    return bool(file.sha256) and file.crc32 is not None
 
 
 def crc32_of(file):
@@ -267,17 +284,27 @@ def crc32_of(file):
 
 
 def complete_checksums(*, limit=20):
-    """Read files whose checksums nobody knows, oldest first; many workers share them. Returns how many were read."""
+    """Read files whose checksums nobody knows, oldest first; many workers share them.
+
+    Returns how many are known now. One whose bytes are missing or altered is no part of `limit`, and an altered one,
+    which may be large, is left alone for ALTERED_SECONDS.
+    """
     count = 0
     for file in list(File.objects.filter(sha256="").order_by("uploaded_at")[:WAITING_FILES]):
         # A file of many gibibytes takes longer than it is until the next worker looks.
         claim = f"checksums-{file.pk}"
         if not cache.add(claim, True, CHECKSUM_LEASE_SECONDS):
             continue
+        is_altered = False
         try:
-            count += read_checksums(file)
+            with suppress(ObjectMissing):
+                is_altered = not _read_through(file)
+                count += not is_altered
         finally:
-            cache.delete(claim)
+            if is_altered:
+                cache.set(claim, True, ALTERED_SECONDS)
+            else:
+                cache.delete(claim)
         if count == limit:
             break
     return count

@@ -23,11 +23,19 @@ TAIL_BYTES = 64 * KIB + 21  # a ZIP end record with the longest comment
 MAX_SVG_BYTES = 4 * MIB
 SCAN_BLOCK_BYTES = 1 * MIB
 
-LEGACY_OFFICE = frozenset({"doc", "xls", "ppt"})
+LEGACY_OFFICE = frozenset({"doc", "dot", "wbk", "xls", "xlt", "ppt", "pot", "pps", "vsd", "vst", "vss"})
 TEXT = frozenset({"txt", "text", "log", "ini", "md", "markdown", "csv", "tsv", "json", "xml", "yaml", "yml"})
 _PICTURES_AND_MEDIA = ("image", "pdf", "audio", "video")
 
-_VBA_NAME = "_VBA_PROJECT".encode("utf-16-le")
+# The name in an OLE directory is UTF-16, and one entry never crosses a sector. PowerPoint keeps the project
+# compressed in its own stream: there a VBAInfoContainer tells of it, which most presentations have, with zeros for
+# where the project is and whether it holds macros.
+_VBA = re.compile(
+    re.escape("_VBA_PROJECT".encode("utf-16-le"))
+    + rb"|\x1f\0\xff\x03\x14\0\0\0(?!\x02\0\0\x04\x0c\0\0\0\0{8})(?=.{16})",
+    re.DOTALL,
+)
+_VBA_BYTES = 24
 # Class ids 000C1082, -84 and -86 of the root mark Windows Installer transforms, packages and patches.
 _INSTALLER_CLASS = re.compile(rb"[\x82\x84\x86]\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0F")
 
@@ -85,9 +93,7 @@ MAGIC = {
         "ods": _ODF + rb"spreadsheet",
         "odp": _ODF + rb"presentation",
         "epub": rb"PK\x03\x04.{26}mimetypeapplication/epub\+zip",
-        "doc": re.escape(OLE_MAGIC),
-        "xls": re.escape(OLE_MAGIC),
-        "ppt": re.escape(OLE_MAGIC),
+        **dict.fromkeys(LEGACY_OFFICE, re.escape(OLE_MAGIC)),
         "zip": _ZIP,
         "7z": rb"7z\xbc\xaf'\x1c",
         "rar": rb"Rar!\x1a\x07",
@@ -126,6 +132,12 @@ _SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 _XHTML_NAMESPACE = "http://www.w3.org/1999/xhtml"
 _ACTIVE_ELEMENTS = frozenset({"script", "foreignobject", "handler", "listener", "iframe", "object", "embed"})
 _ACTIVE_LINK = re.compile(r"(java|vb|live)script:|data:(text/html|text/xml|application/x|image/svg)", re.IGNORECASE)
+_LINKS = frozenset({"href", "src", "base"})
+_REMOTE = re.compile(r"https?:|[/\\]{2}", re.IGNORECASE)
+_REMOTE_STYLE = re.compile(r"""(url\(|@import)(url\()?["']?""" + f"({_REMOTE.pattern})", re.IGNORECASE)
+_STYLE_COMMENT = re.compile(r"/\*.*?(\*/|\Z)", re.DOTALL)
+_STYLE_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE | re.DOTALL)
+_SPACE = re.compile(r"[\s\x00-\x20]+")
 _SVG_ENCODINGS = ("utf-8", "utf-16", "us-ascii", "iso-8859-1")
 
 
@@ -252,10 +264,9 @@ def _check_legacy_office(source, reader):
     overlap = b""
     for offset in range(0, reader.size, SCAN_BLOCK_BYTES):
         block = overlap + read_exactly(source, offset, min(SCAN_BLOCK_BYTES, reader.size - offset))
-        # Names in an OLE directory are UTF-16, and one entry never crosses a sector.
-        if _VBA_NAME in block:
+        if _VBA.search(block):
             raise ooxml.refusal("macro_enabled")
-        overlap = block[-len(_VBA_NAME) :]
+        overlap = block[1 - _VBA_BYTES :]
 
 
 def _xml_root(head):
@@ -276,7 +287,7 @@ def _check_svg(source, size):
     """Refuse an SVG that is none, or that holds anything a browser would run or fetch by itself."""
     if size > MAX_SVG_BYTES:
         raise _refusal("svg_too_large")
-    root = []
+    root, styles, depth = [], [], 0
 
     def declaration(version, encoding, standalone):
         if encoding and encoding.lower() not in _SVG_ENCODINGS:
@@ -294,6 +305,7 @@ def _check_svg(source, size):
         raise _active()
 
     def start(name, attributes):
+        nonlocal depth
         namespace, _space, local = name.rpartition(" ")
         if not root:
             root.append(local)
@@ -306,8 +318,21 @@ def _check_svg(source, size):
             target = value.strip().lower()
             # <set attributeName="href"> and its kin write what a plain attribute may not hold.
             writes_link = attribute == "attributename" and (target.startswith("on") or target.endswith("href"))
-            if attribute.startswith("on") or writes_link or _ACTIVE_LINK.search(re.sub(r"[\s\x00-\x20]+", "", value)):
+            link = _SPACE.sub("", value)
+            # Of all links only that of an <a> waits until somebody follows it.
+            fetches = (attribute in _LINKS and local != "a" and _REMOTE.match(link)) or _style_fetches(value)
+            if attribute.startswith("on") or writes_link or fetches or _ACTIVE_LINK.search(link):
                 raise _active()
+        if depth or local.lower() == "style":
+            depth += 1
+
+    def end(name):
+        nonlocal depth
+        depth = max(0, depth - 1)
+
+    def text(data):
+        if depth:
+            styles.append(data)
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.XmlDeclHandler = declaration
@@ -315,7 +340,25 @@ def _check_svg(source, size):
     parser.EntityDeclHandler = entity
     parser.ProcessingInstructionHandler = instruction
     parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
     try:
         parser.Parse(read_exactly(source, 0, size), True)
     except expat.ExpatError:
         raise _mismatch() from None
+    if _style_fetches("".join(styles)):
+        raise _active()
+
+
+def _style_fetches(style):
+    """True where CSS, a whole sheet or one value, names an address of another server to load."""
+    if not any(sign in style for sign in "(@\\"):
+        return False
+    # A string may hold what looks like a comment, so the style is read with them, too.
+    readings = (style, _STYLE_COMMENT.sub("", style))
+    return any(_REMOTE_STYLE.search(_SPACE.sub("", _STYLE_ESCAPE.sub(_unescaped, reading))) for reading in readings)
+
+
+def _unescaped(escape):
+    number, letter = escape.groups()
+    return letter if number is None else chr(min(int(number, 16), 0x10FFFF))

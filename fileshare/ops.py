@@ -241,7 +241,11 @@ def _nudged(people):
 
 def unfetched(client, folder):
     """The files of the last DAYS days in `folder` that `client` may download and has not, newest first; a list."""
-    rows = File.objects.downloadable_by(client).filter(~Q(uploaded_by=client), folder=folder, uploaded_at__gte=since())
+    return _unfetched(client, folder, File.objects.downloadable_by(client))
+
+
+def _unfetched(client, folder, files):
+    rows = files.filter(~Q(uploaded_by=client), folder=folder, uploaded_at__gte=since())
     files = list(rows.order_by("-uploaded_at", "-pk")[:MOST_FILES])
     last = last_fetched_by([client], files)
     return [file for file in files if (str(file.pk), client.pk) not in last]
@@ -283,13 +287,18 @@ def nudge(*, user, folder_id, client_id):
 
 
 def letter_context(stored):
-    """What the reminder says, as things are when it goes; None, and it is dropped, when nothing waits any more."""
+    """What the reminder says, as things are when it goes; None, and it is dropped, when nothing waits any more.
+
+    Raises mail.NotYet while all that they have not fetched is kept back for the virus scanner.
+    """
     client = User.objects.filter(pk=stored["user_id"], is_active=True, email_verified_at__isnull=False).first()
     folder = Folder.objects.filter(pk=stored["folder_id"]).first()
     if client is None or folder is None:
         return None
     files = unfetched(client, folder)
     if not files:
+        if _unfetched(client, folder, File.objects.awaited_by(client)):
+            raise mail.NotYet
         return None
     return preferences.letter_context(client, stored) | {
         "folder": folder,

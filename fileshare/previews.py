@@ -8,15 +8,15 @@ preview, SVG and web pages least of all.
 import codecs
 import io
 import threading
-import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 
 from django.utils.translation import gettext as _
-from PIL import Image, ImageOps
+from PIL import Image
 
 from audit.log import record
 from audit.models import Action
+from config import pictures
 from config.errors import Refused
 
 from . import file_types, files
@@ -120,15 +120,7 @@ def image(file):
         for block in files.read(file, 0, file.size_bytes):
             raw.write(block)
         raw.seek(0)
-        try:
-            with warnings.catch_warnings():
-                # A picture near the limit of pixels is refused like one beyond it.
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                return _drawn(raw)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise _too_large() from None
-        except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, TypeError):
-            raise NoPreview("preview_unreadable", _("This picture cannot be read, so there is no preview.")) from None
+        return _drawn(raw)
     finally:
         _DECODING.release()
 
@@ -138,21 +130,23 @@ def _too_large():
 
 
 def _drawn(raw):
-    picture = Image.open(raw, formats=FORMATS)
-    most = MAX_JPEG_PIXELS if picture.format == "JPEG" else MAX_IMAGE_PIXELS
-    if picture.width * picture.height > most:
-        raise _too_large()
-    # A JPEG is decoded at a fraction of its size where that is enough.
-    picture.draft("RGB", (SIDE_PIXELS, SIDE_PIXELS))
-    picture.load()
-    picture = ImageOps.exif_transpose(picture)
-    mode = "RGBA" if picture.has_transparency_data else "RGB"
-    picture = picture.convert(mode)
+    try:
+        picture = pictures.decoded(
+            raw,
+            formats=FORMATS,
+            side=SIDE_PIXELS,
+            most_pixels=MAX_IMAGE_PIXELS,
+            most_jpeg_pixels=MAX_JPEG_PIXELS,
+        )
+    except pictures.TooManyPixels:
+        raise _too_large() from None
+    except pictures.PictureRefused:
+        raise NoPreview("preview_unreadable", _("This picture cannot be read, so there is no preview.")) from None
     picture.thumbnail((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)
-    clean = Image.new(mode, picture.size)
+    clean = Image.new(picture.mode, picture.size)
     clean.paste(picture)
     out = io.BytesIO()
-    if mode == "RGBA":
+    if picture.mode == "RGBA":
         clean.save(out, "PNG")
         return out.getvalue(), "image/png"
     clean.save(out, "JPEG", quality=85)

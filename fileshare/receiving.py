@@ -14,8 +14,10 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts import mail
+from accounts.addresses import holds_web_address
 from accounts.notifications import notify
 from config.errors import Refused
+from config.throttling import is_used_up
 
 from . import quotas
 from .models import File, FileRequest, ReceivedFile, RequestSender, RequestState, Upload
@@ -161,6 +163,9 @@ def _mail_receipt(sender):
     claimed = RequestSender.objects.filter(pk=sender.pk, receipt_due_at=sender.receipt_due_at)
     if not claimed.update(receipt_due_at=None):
         return False
+    # Nobody has proved that the mailbox is theirs: it gets so many letters and no more. The receipt's page has it all.
+    if is_used_up("unasked_letters", sender.email):
+        return False
     received = ReceivedFile.objects.filter(sender=sender).order_by("received_at", "pk")
     count = received.count()
     owner = sender.request.owner
@@ -176,7 +181,8 @@ def _mail_receipt(sender):
             more=max(0, count - FILES_IN_A_LETTER),
             files=[
                 {
-                    "name": row.filename,
+                    # Whoever chose the name may have chosen the mailbox too, and must not lead its owner anywhere.
+                    "name": _("File") if holds_web_address(row.filename) else row.filename,
                     "size_bytes": row.size_bytes,
                     "sha256": row.sha256,
                     "received_at": f"{row.received_at:%Y-%m-%d %H:%M} UTC",

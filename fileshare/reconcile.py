@@ -78,7 +78,7 @@ def complete_received(*, dry_run=False):
 def _overdue():
     """Unclaimed ones whose URL of a single PUT has run out: whoever sent the bytes has had time to say so."""
     long_ago = timezone.now() - timedelta(seconds=settings.PRESIGNED_URL_EXPIRY_SECONDS)
-    return completion.claimable().filter(created_at__lte=long_ago).select_related("uploaded_by", "sender")
+    return Upload.objects.claimable().filter(created_at__lte=long_ago).select_related("uploaded_by", "sender")
 
 
 def _complete(upload, dry_run):

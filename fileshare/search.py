@@ -82,8 +82,8 @@ def find(*, user, wanted, pages):
     tags; case does not matter and no character is special. Raises Http404 for a folder they do not
     see, Invalid (400) for tags that cannot be.
 
-    Whoever sees few files has each of them looked at. Of the many that others see, the newest are looked at
-    first, which soon fills a page with what is common; what is rare comes from an index.
+    Where few files are left to see each of them is looked at. Of many the newest are looked at first, which soon
+    fills a page with what is common; what is rare comes from an index.
     """
     rows = File.objects.downloadable_by(user).with_details(user).filter(*_bounds(wanted))
     if wanted.folder_id:
@@ -100,20 +100,23 @@ def find(*, user, wanted, pages):
     def among(some):
         return pages.page(rows, pieces=[piece.filter(*conditions) for piece in some])
 
-    def newest(count):
-        return among([piece.filter(pages.window(piece, -(-count // len(pieces)))) for piece in pieces])
+    def within(window):
+        return among([piece.filter(window) for piece in pieces])
 
-    if not terms or search_index.are_few(pieces, MANY):
+    if not terms:
+        return among(pieces)
+    newest, many = pages.windows(pieces, NEWEST, MANY)
+    if not many:
         return among(pieces)
     ways = _ways(terms)
     if not ways:
-        return newest(MANY) if wanted.words else among(pieces)
-    page = newest(NEWEST)
+        return within(many) if wanted.words else among(pieces)
+    page = within(newest)
     if pages.goes_on(page):
         return page
     size, way = _smallest(ways)
     if size > FEW:
-        page = newest(MANY)
+        page = within(many)
         if pages.goes_on(page):
             return page
     rest = [term.looked_at() for term in terms if term not in way.answered]
@@ -213,5 +216,5 @@ def _terms(wanted):
 def _in_name(piece, *, ends):
     if connection.vendor == "sqlite" and not piece.isascii():
         # SQLite's LIKE knows upper and lower case of ASCII only.
-        return Q(filename__iregex=re.escape(piece))
+        return Q(filename__iregex=re.escape(piece) + (r"\Z" if ends else ""))
     return Q(**{"filename__iendswith" if ends else "filename__icontains": piece})

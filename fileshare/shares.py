@@ -115,7 +115,7 @@ def create(*, user, file_id, permission, expires_in, password="", max_downloads=
     `expires_in` is a timedelta; `password` is kept as typed, "" for none; `max_downloads` None for no limit.
     Owners of active accounts get a notice besides the letter. Raises Http404, PermissionDenied, Invalid (400).
     """
-    recipients = _clean_emails(emails)
+    recipients = clean_emails(emails)
     if permission not in SharePermission.values:
         raise Invalid("permission", _("A link is for viewing or for downloading."))
     _check_limit(permission, max_downloads)
@@ -145,7 +145,8 @@ def create(*, user, file_id, permission, expires_in, password="", max_downloads=
     return made
 
 
-def _clean_emails(emails):
+def clean_emails(emails):
+    """The addresses of `emails`, each once. Raises Invalid (400) for what is none, and for more than MAX_EMAILS."""
     if len(emails) > MAX_EMAILS:
         text = ngettext("At most %(most)d address at a time.", "At most %(most)d addresses at a time.", MAX_EMAILS)
         raise Invalid("emails", text % {"most": MAX_EMAILS})
@@ -224,9 +225,15 @@ def _send(user, file, links):
 
 
 def letter_context(stored):
-    """What the letter of a link says, its address made now; None once the link is no longer good."""
+    """What the letter of a link says, its address made now; None once the link is no longer good.
+
+    Raises mail.NotYet while its file waits for the virus scanner.
+    """
     link = ShareLink.objects.with_details().filter(pk=stored["share_id"]).first()
-    if link is None or state_of(link) != ShareState.LIVE:
+    state = None if link is None else state_of(link)
+    if state == ShareState.BLOCKED and link.file.is_waiting:
+        raise mail.NotYet
+    if state != ShareState.LIVE:
         return None
     return {"link": address_of(_token_to_send(link)), "share": link, "file": link.file, "sender": link.created_by}
 

@@ -42,7 +42,8 @@ def rows(names):
     """The Tag rows of cleaned names, made where they are new; two at once make one."""
     if not names:
         return []
-    Tag.objects.bulk_create([Tag(name=name) for name in names], ignore_conflicts=True)
+    # In one order, whoever makes them: two transactions that wait for each other's tags would never end.
+    Tag.objects.bulk_create([Tag(name=name) for name in sorted(names)], ignore_conflicts=True)
     return list(Tag.objects.filter(name__in=names))
 
 

@@ -136,6 +136,9 @@ class FileRequestAdmin(SeveralAtOnce, OfFiles, ReadOnlyAdmin):
     actions = ["close"]
     fields = ["title", "note", "asker", "where", "state_word", "came", "until", "made", "page"]
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).with_right()
+
     @admin.display(description=gettext_lazy("asked by"), ordering="owner__email")
     def asker(self, row):
         return row_link("accounts_user_change", row.owner)
@@ -146,7 +149,8 @@ class FileRequestAdmin(SeveralAtOnce, OfFiles, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("state"))
     def state_word(self, row):
-        return format_html('<span class="state state-{}">{}</span>', row.state, row.state.label)
+        state = row.state
+        return format_html('<span class="state state-{}">{}</span>', state, state.label)
 
     @admin.display(description=gettext_lazy("received"), ordering="received_files")
     def came(self, row):

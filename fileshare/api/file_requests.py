@@ -127,7 +127,7 @@ class FileRequestInput(FileRequestChangeInput):
 
 
 def _rows(user):
-    return FileRequest.objects.visible_to(user).select_related("folder", "subfolder")
+    return FileRequest.objects.visible_to(user).with_right().select_related("folder", "subfolder")
 
 
 class FileRequests(APIView):

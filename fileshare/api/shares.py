@@ -91,7 +91,8 @@ class FileShares(APIView):
         """Make a share link, or one for each of `emails` and mail it there. The token is told this once."""
         throttle(request, "share")
         facts = read(ShareInput, request)
-        throttle(request, "letters", times=len(facts.get("emails", ())))
+        facts["emails"] = shares.clean_emails(facts.get("emails", ()))
+        throttle(request, "letters", times=len(facts["emails"]))
         lifetime = timedelta(seconds=facts.pop("expires_in"))
         made = shares.create(user=request.user, file_id=file_id, expires_in=lifetime, **facts)
         first = made[0].link
@@ -103,7 +104,7 @@ class FileShares(APIView):
             "expires_at": first.expires_at,
             "max_downloads": first.max_downloads,
         }
-        if facts.get("emails"):
+        if facts["emails"]:
             body["links"] = [one.link for one in made]
         return Response(ShareAnswer(body).data, status=201, headers={"Cache-Control": "no-store"})
 

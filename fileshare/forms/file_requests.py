@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from config.access import is_uuid
+from config.errors import Invalid
 
+from .. import file_requests
 from ..models import TypePolicy
 from ..models.requests import MAX_BYTES, MAX_FILES
 
@@ -118,9 +120,13 @@ class InvitationForm(forms.Form):
         help_text=_("Separated by commas or line breaks."),
     )
 
-    def addresses(self):
-        """The addresses, as they were typed."""
-        return [text.strip() for text in re.split(r"[,;\s]+", self.cleaned_data["emails"]) if text.strip()]
+    def clean_emails(self):
+        """The addresses, a list: who cannot be written to uses nothing up."""
+        texts = re.split(r"[,;\s]+", self.cleaned_data["emails"])
+        try:
+            return file_requests.clean_invited(texts)
+        except Invalid as refusal:
+            raise ValidationError(refusal.errors["emails"]) from None
 
 
 class SenderForm(forms.Form):

@@ -4,8 +4,11 @@ import re
 from datetime import timedelta
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from config.errors import Invalid
 
 from .. import shares
 from ..models import SharePermission
@@ -75,6 +78,14 @@ class ShareForm(forms.Form):
             self.add_error("until", _("Choose the last day."))
         return facts
 
+    def clean_emails(self):
+        """The addresses, a list: who cannot be written to uses nothing up."""
+        texts = [text for text in re.split(r"[\s,;]+", self.cleaned_data["emails"]) if text]
+        try:
+            return shares.clean_emails(texts)
+        except Invalid as refusal:
+            raise ValidationError(refusal.errors["emails"]) from None
+
     def facts(self):
         """Keyword arguments for shares.create."""
         facts = dict(self.cleaned_data)
@@ -84,5 +95,4 @@ class ShareForm(forms.Form):
             facts["expires_in"] = timedelta(days=(until - now.date()).days + 1) - since_midnight
         else:
             facts["expires_in"] = timedelta(seconds=int(facts["expires_in"]))
-        facts["emails"] = [text for text in re.split(r"[\s,;]+", facts["emails"]) if text]
         return facts

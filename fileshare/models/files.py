@@ -142,6 +142,10 @@ class FileQuerySet(models.QuerySet):
         """Those `user` may download: clean, and in a folder they may download from, or public."""
         return self.kept().filter(CLEAN, _downloadable(user))
 
+    def awaited_by(self, user):
+        """Those `user` may download as soon as the virus scanner has passed them."""
+        return self.kept().filter(WAITING, _downloadable(user))
+
     def downloadable_pieces(self, user):
         """downloadable_by(user) in pieces, each of which an index holds in order of time; None where there are many.
 

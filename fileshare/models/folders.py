@@ -42,7 +42,7 @@ class FolderPermissionQuerySet(models.QuerySet):
     """Grants."""
 
     def held_by(self, user):
-        """Those given to `user`, or to one of their roles."""
+        """Those given to `user`, a user or what stands for one in a subquery, or to one of their roles."""
         return self.filter(Q(user=user) | Q(role__user=user))
 
 
@@ -68,6 +68,16 @@ class FolderQuerySet(models.QuerySet):
         if user.is_superuser:
             return self.all()
         return self.filter(Q(owner=user) | Q(self._granted(user, PermissionType.UPLOAD)))
+
+    def uploadable_by_each(self, user):
+        """The same for many users at once, in a subquery of rows that name one each: `user` is their field's name."""
+        somebody = OuterRef(OuterRef(user))
+        people = User.objects.filter(pk=somebody, is_active=True)
+        grants = FolderPermission.objects.held_by(somebody).filter(
+            folder=OuterRef("pk"), permission_type=PermissionType.UPLOAD
+        )
+        may = Q(owner=OuterRef(user)) | Exists(grants) | Exists(people.filter(is_superuser=True))
+        return self.filter(Exists(people), may)
 
     def visible_to(self, user):
         """Those `user` may download from or upload to."""

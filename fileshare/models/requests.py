@@ -5,9 +5,10 @@ import uuid
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from .files import File
@@ -43,17 +44,24 @@ class FileRequestQuerySet(models.QuerySet):
         """Neither closed nor past their deadline, and their folder is there."""
         return self.filter(STANDS, deadline__gt=timezone.now())
 
+    def with_right(self):
+        """Annotated with owner_may_upload, so that the `state` of many rows costs no query each."""
+        folders = Folder.objects.order_by().uploadable_by_each("owner")
+        return self.annotate(owner_may_upload=Exists(folders.filter(pk=OuterRef("folder"))))
+
     def in_state(self, state):
         """Those whose `state` is that RequestState."""
+        rows = self.with_right()
+        standing = rows.filter(STANDS, owner_may_upload=True)
         match state:
             case RequestState.OPEN:
-                return self.open().exclude(FULL)
+                return standing.open().exclude(FULL)
             case RequestState.FULL:
-                return self.open().filter(FULL)
+                return standing.open().filter(FULL)
             case RequestState.PAST:
-                return self.filter(STANDS, deadline__lte=timezone.now())
+                return standing.filter(deadline__lte=timezone.now())
             case RequestState.CLOSED:
-                return self.exclude(STANDS)
+                return rows.filter(~STANDS | Q(owner_may_upload=False))
 
     def with_a_place(self):
         """Those that take one more file, if not every size."""
@@ -129,9 +137,19 @@ class FileRequest(models.Model):
         return self.folder_id is None or (self.in_subfolder and self.subfolder_id is None)
 
     @property
+    def is_open(self):
+        """As the queryset's `open`, whatever its owner may do."""
+        return self.closed_at is None and not self.place_is_gone and self.deadline > timezone.now()
+
+    @cached_property
+    def owner_may_upload(self):
+        """Whether its owner may still upload to its folder; a query, unless the row came with_right."""
+        return Folder.objects.uploadable_by(self.owner).filter(pk=self.folder_id).exists()
+
+    @property
     def state(self):
-        """A RequestState; whether the owner still may upload there is another question."""
-        if self.closed_at is not None or self.place_is_gone:
+        """The RequestState everybody is told: a request whose owner may no longer upload there is closed."""
+        if self.closed_at is not None or self.place_is_gone or not self.owner_may_upload:
             return RequestState.CLOSED
         if self.deadline <= timezone.now():
             return RequestState.PAST

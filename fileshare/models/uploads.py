@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from .files import Visibility
 from .folders import Folder, Subfolder
 
+# A request that claimed an upload and died is taken over after this long; one that lives renews its claim.
+CLAIM_LEASE = timedelta(seconds=30)
 STALLED_AFTER = timedelta(hours=1)
 PATIENT_BYTES_PER_SECOND = 256 * 1024
 
@@ -56,9 +58,14 @@ class UploadQuerySet(models.QuerySet):
             return self.all()
         return self.filter(folder__in=Folder.objects.watched_by(user).values("pk"))
 
+    def claimable(self):
+        """Those nobody is finishing just now; whoever began and died counts as nobody."""
+        lost = Q(status=UploadStatus.COMPLETING, claimed_at__lt=timezone.now() - CLAIM_LEASE)
+        return self.filter(Q(status=UploadStatus.PENDING) | lost)
+
     def abandoned(self):
-        """Those whose time is over."""
-        return self.filter(expires_at__lte=timezone.now())
+        """Those whose time is over, and that nobody is finishing just now."""
+        return self.claimable().filter(expires_at__lte=timezone.now())
 
 
 class Upload(models.Model):

@@ -288,7 +288,7 @@ class LocalStore:
             yield from self._walk(start, folder, prefix)
 
     def presign_get(self, key, *, filename, content_type, expires_in, claims, base_url=None):
-        signed = {"key": _checked(key), "name": filename, "type": content_type, "claims": claims}
+        signed = {"key": signing.mark_of(_checked(key)), "name": filename, "type": content_type, "claims": claims}
         return signing.url(signing.sign("get", signed, expires_in=expires_in), base_url=base_url)
 
     def expire_after(self, days_by_prefix):

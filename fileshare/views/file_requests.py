@@ -1,5 +1,7 @@
 """File requests: the owner's pages, and the one page that people without an account see."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -11,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from config import qr
-from config.access import get_visible
+from config.access import get_visible, is_uuid
 from config.errors import Invalid, Refused
 from config.forms import attempt
 from config.pagination import keyset_page
@@ -34,7 +36,7 @@ SENT_SHOWN = 50
 @require_safe
 def request_list(request):
     """The user's file requests, newest first; a super's list has everybody's."""
-    rows = FileRequest.objects.visible_to(request.user).select_related("owner", "folder", "subfolder")
+    rows = FileRequest.objects.visible_to(request.user).with_right().select_related("owner", "folder", "subfolder")
     page = keyset_page(rows, request=request, time_field="created_at", default_limit=PAGE)
     return render(request, "fileshare/requests.html", {"page": page})
 
@@ -47,7 +49,7 @@ def new_request(request):
     ids = [request.GET.get(name, "") for name in ("folder_id", "subfolder_id")]
     form = FileRequestForm(
         request.POST if request.method == "POST" else None,
-        places=_places(request.user),
+        places=_places(request.user, named=ids[0]),
         initial={"place": "/".join(text for text in ids if text)},
     )
     if form.is_valid():
@@ -58,11 +60,17 @@ def new_request(request):
     return render(request, "fileshare/request_new.html", {"form": form}, status=400 if form.is_bound else 200)
 
 
-def _places(user):
-    """The folders and subfolders `user` may upload to, as choices; their own comes first, under another name."""
+def _places(user, *, named=""):
+    """The folders and subfolders `user` may upload to, as choices; their own comes first, under another name.
+
+    Of many only the first, and besides them the folder whose id is `named`.
+    """
     rows = Folder.objects.uploadable_by(user).exclude(owner=user).in_order().prefetch_related("subfolders")
+    folders = list(rows[:MAX_PLACES])
+    if is_uuid(named) and UUID(named) not in [folder.pk for folder in folders]:
+        folders += rows.filter(pk=named)
     places = []
-    for folder in rows[:MAX_PLACES]:
+    for folder in folders:
         places.append((str(folder.pk), folder.name))
         places += [(f"{folder.pk}/{child.pk}", f"{folder.name} / {child.name}") for child in folder.subfolders.all()]
     return places
@@ -82,7 +90,7 @@ def _request_page(request, request_id, *, form=None, invitation_form=None, statu
     address = file_requests.address(row)
     context = {
         "file_request": row,
-        "state": file_requests.state_of(row),
+        "state": row.state,
         "address": address,
         "qr_code": qr.svg(address) if address else "",
         "form": form or FileRequestForm(request=row),
@@ -140,9 +148,9 @@ def invite(request, request_id):
     """Mail the address to people."""
     form = InvitationForm(request.POST)
     if form.is_valid():
-        facts = {"user": request.user, "request_id": request_id, "emails": form.addresses()}
-        throttle(request, "letters", times=len(facts["emails"]))
-        done, count = attempt(form, file_requests.invite, **facts)
+        emails = form.cleaned_data["emails"]
+        throttle(request, "letters", times=len(emails))
+        done, count = attempt(form, file_requests.invite, user=request.user, request_id=request_id, emails=emails)
         if done:
             text = ngettext("An invitation is on its way.", "%(count)d invitations are on their way.", count)
             messages.success(request, text % {"count": count})
@@ -161,7 +169,7 @@ def sender_page(request, token):
 
 
 def _sender_page(request, token, row, sender, *, form=None, refusals=(), status=200):
-    state = file_requests.state_of(row)
+    state = row.state
     sent = list(file_requests.received_by(sender)[: SENT_SHOWN + 1]) if sender else []
     # Whoever has sent something sees it, and may finish what is under way, whatever became of the request.
     is_over = state != RequestState.OPEN

@@ -5,23 +5,24 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config.pagination import keyset_page, read_limit
+from config.pagination import keyset_page, offset_page, read_limit
 
 from .. import file_types, folders, holds
 from ..forms.files import UploadForm
 from ..models import File, Folder
 
 PAGE = 50
-MAX_CARDS = 200
+CARDS = 200
 
 
 @login_required
 @require_safe
 def folder_list(request):
-    """A card for each folder the user sees."""
+    """A card for each folder the user sees, page by page."""
     folders.personal_folder(request.user)
-    rows = Folder.objects.visible_to(request.user).with_rights(request.user).in_order()[:MAX_CARDS]
-    return render(request, "fileshare/folders.html", {"folders": list(rows)})
+    rows = Folder.objects.visible_to(request.user).with_rights(request.user).in_order()
+    page = offset_page(rows, request=request, default_limit=CARDS)
+    return render(request, "fileshare/folders.html", {"folders": page.results, "page": page})
 
 
 @login_required

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from config.throttling import throttle
 
 from .. import downloads, previews
+from ..storage import ranges
 from .sending import send_object
 
 # Made anew of the same file, a preview looks the same until this changes.
@@ -20,7 +21,6 @@ LOOK = "1"
 @require_safe
 def file_preview(request, file_id):
     """A look at a file the user may download; it counts as no download."""
-    throttle(request, "preview")
     file = downloads.downloadable(user=request.user, file_id=file_id)
     return show(request, file, back=file.get_absolute_url(), user=request.user)
 
@@ -28,9 +28,11 @@ def file_preview(request, file_id):
 def show(request, file, *, back, **seen_by):
     """The answer that shows `file` to somebody who may see it; `back` is where a page of ours leads back to.
 
-    A picture and a PDF are bytes that nothing can run in, text is a page. Raises NoPreview (415),
+    A picture and a PDF are bytes that nothing can run in, text is a page. Raises Throttled (429), NoPreview (415),
     ObjectMissing (404), StoreUnavailable (503).
     """
+    if not _goes_on(request, file):
+        throttle(request, "preview")
     etag = quote_etag(f"{file.pk}-{LOOK}")
     if previews.kind_of(file) == previews.Kind.IMAGE and (fresh := get_conditional_response(request, etag=etag)):
         # Kept by the browser and asked for anew each time: whoever lost the right does not get here.
@@ -59,3 +61,14 @@ def show(request, file, *, back, **seen_by):
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
+
+
+def _goes_on(request, file):
+    """True for a later part of a PDF, whose viewer asks for a long one piece by piece: the look was counted."""
+    # With If-Range it may be the whole all the same.
+    if previews.kind_of(file) != previews.Kind.PDF or "If-Range" in request.headers:
+        return False
+    match ranges.parse(request.headers.get("Range"), file.size_bytes):
+        case (start, _end):
+            return start > 0
+    return False

@@ -20,7 +20,7 @@ from config.access import get_visible
 from config.forms import attempt
 from config.pagination import keyset_page
 from config.parsers import StrictJSONParser
-from config.refusals import api_exception_handler, refusal_of, refuse, wants_json
+from config.refusals import api_exception_handler, headers_of, refusal_of, refuse, wants_json
 from config.serializers import InputSerializer, read
 from config.throttling import Throttled, throttle
 
@@ -81,11 +81,8 @@ class ShareView(APIView):
         response["Referrer-Policy"] = "strict-origin"
         if settings.S3_ORIGINS:
             # Browsers hold the redirect that answers a form to the same rule as the form.
-            response.headers.setdefault(
-                "Content-Security-Policy",
-                settings.CONTENT_SECURITY_POLICY.replace(
-                    "form-action 'self'", f"form-action 'self' {' '.join(settings.S3_ORIGINS)}"
-                ),
+            self.request._request.content_security_policy = settings.CONTENT_SECURITY_POLICY.replace(
+                "form-action 'self'", f"form-action 'self' {' '.join(settings.S3_ORIGINS)}"
             )
         return response
 
@@ -135,8 +132,8 @@ class ShareView(APIView):
             raise refusal
         response = self.page(shares.opened(token), token, error=str(refusal.message))
         response.status_code = refusal.status
-        if refusal.retry_after is not None:
-            response["Retry-After"] = str(max(1, int(refusal.retry_after)))
+        for name, value in headers_of(refusal).items():
+            response[name] = value
         return response
 
 
@@ -174,6 +171,7 @@ class ShareDownloadPage(SharePage):
 
     def post(self, request, token):
         """Spend one use; 302 to the bytes."""
+        throttle(request, "download_url")
         try:
             url = shares.redeem(token=token, password=self.password(request, token))
         except (shares.PasswordWrong, Throttled) as refusal:
@@ -205,7 +203,6 @@ class ShareUnlock(ShareView):
 class SharePreview(ShareView):
     def get(self, request, token):
         """A look at the file of a link to view."""
-        throttle(request, "preview")
         link = shares.viewed(token=token, proof=request.COOKIES.get(UNLOCKED, ""))
         back = reverse("share", args=[token])
         facts = {"share": str(link.pk), "recipient": link.recipient}
@@ -247,8 +244,9 @@ def share(request, file_id):
     file = get_visible(file_id, File.objects.visible_to(request.user).select_related("folder"))
     form = ShareForm(request.POST, folder=file.folder)
     if form.is_valid():
-        throttle(request, "letters", times=len(form.facts()["emails"]))
-        done, made = attempt(form, shares.create, user=request.user, file_id=file_id, **form.facts())
+        facts = form.facts()
+        throttle(request, "letters", times=len(facts["emails"]))
+        done, made = attempt(form, shares.create, user=request.user, file_id=file_id, **facts)
         if done:
             remember(request, file_id, made)
             mailed = sum(bool(one.link.recipient) for one in made)

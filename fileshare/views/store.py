@@ -76,9 +76,9 @@ def _takes_body(request, token):
 def _send(request, token):
     _purpose, claims = signing.verify(token, "get")
     file = downloads.authorize_store_get(claims["claims"], request)
-    if file.object_key != claims["key"]:
+    if signing.mark_of(file.object_key) != claims["key"]:
         raise signing.invalid()
-    return send_object(request, key=claims["key"], filename=claims["name"], content_type=claims["type"])
+    return send_object(request, key=file.object_key, filename=claims["name"], content_type=claims["type"])
 
 
 @contextmanager

@@ -108,6 +108,18 @@ def legacy_doc():
     return ole("WordDocument", "1Table")
 
 
+def vba_info(*, project, has_macros):
+    """A presentation's VBAInfoContainer: the number of its VBA project, and whether that holds macros."""
+    atom = struct.pack("<HHIIII", 2, 0x400, 12, project, has_macros, 2)
+    return struct.pack("<HHI", 0x1F, 0x3FF, len(atom)) + atom
+
+
+def legacy_ppt(*, project, has_macros):
+    whole = ole("PowerPoint Document", "Current User", filler=1024)
+    told = vba_info(project=project, has_macros=has_macros)
+    return whole[:600] + told + whole[600 + len(told) :]
+
+
 # Packages taken apart and put together
 
 

@@ -25,6 +25,7 @@ from django.db import connection
 
 from accounts.models import User
 from fileshare import completion, reconcile, uploads
+from fileshare.models import uploads as upload_rows
 from fileshare.storage import get_store
 from fileshare.storage.local import LocalStore
 
@@ -95,7 +96,7 @@ def upload(folder_id, user_id):
 
 def run(act, step):
     # What a killed run had claimed is taken over at once.
-    completion.CLAIM_LEASE = timedelta(0)
+    upload_rows.CLAIM_LEASE = timedelta(0)
     killed = KilledAt(step)
     for name in CHANGES:
         setattr(LocalStore, name, killed.call(getattr(LocalStore, name)))

@@ -14,8 +14,8 @@ from django.utils import timezone
 from accounts.models import Company
 from audit.models import Event
 from fileshare import file_requests, folders, sender_cookies
-from fileshare.models import File, FileRequest, ReceivedFile, RequestSender
-from tests.factories import SubfolderFactory
+from fileshare.models import File, FileRequest, PermissionType, ReceivedFile, RequestSender
+from tests.factories import FolderFactory, SubfolderFactory, grant
 from tests.fileshare.helpers import send_whole, space
 from tests.fileshare.request_helpers import Outsider, ask_for_files, counts, path_of_request
 
@@ -43,6 +43,30 @@ def row(people):
     people["client"].company = Company.objects.get(slug="savanna")
     people["client"].save()
     return ask_for_files(people["client"], note="All of March, please.")
+
+
+# --- Asking ---------------------------------------------------------------------------------------
+
+
+def test_the_folder_named_in_the_address_is_a_choice_among_however_many(people, page_as, monkeypatch):
+    monkeypatch.setattr("fileshare.views.file_requests.MAX_PLACES", 1)
+    named, other, foreign = (FolderFactory(name=name) for name in ("Zinnia", "Yarrow", "Xanthe"))
+    below = SubfolderFactory(folder=named)
+    for folder in (named, other):
+        grant(folder, PermissionType.UPLOAD, user=people["client"])
+    page = page_as("client")
+
+    def choices(query):
+        answer = page.get(f"/requests/new{query}")
+        assert answer.status_code == 200
+        return [str(value) for value, _label in answer.context["form"].fields["place"].widget.choices]
+
+    assert choices("") == ["own", str(other.pk)]
+    assert choices(f"?folder_id={other.pk}") == ["own", str(other.pk)]
+    there = ["own", str(other.pk), str(named.pk), f"{named.pk}/{below.pk}"]
+    assert choices(f"?folder_id={named.pk}") == choices(f"?folder_id={named.pk}&subfolder_id={below.pk}") == there
+    for nothing in (foreign.pk, "x", "%00"):
+        assert choices(f"?folder_id={nothing}") == ["own", str(other.pk)]
 
 
 # --- Opening and saying who one is ----------------------------------------------------------------

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connection
+from django.contrib.auth.hashers import check_password
+from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -464,6 +467,20 @@ def test_what_is_on_its_way_comes_no_further_though_nobody_lived_to_give_it_up(e
     assert counts(row) == (0, 0, 0, 0)
 
 
+def test_whoever_looked_before_it_closed_completes_nothing_after(row, outsider):
+    """The row of the upload itself still says nothing: somebody held it when the request closed."""
+    transfer = outsider.promise(b"words").json()
+    send_whole(transfer, b"words")
+    looked = outsider.row
+    assert looked.request.closed_at is None
+    FileRequest.objects.update(closed_at=timezone.now())
+
+    with pytest.raises(uploads.UploadGone):
+        file_requests.complete(sender=looked, file_id=transfer["file_id"])
+
+    assert not File.objects.exists()
+
+
 def test_a_form_that_comes_while_its_request_closes_is_refused(row, people, outsider, monkeypatch):
     begun = completion.initiate
 
@@ -496,6 +513,22 @@ def test_a_receipt_that_cannot_be_written_costs_the_others_nothing(row, monkeypa
     assert receiving.mail_receipts() == 1
     monkeypatch.undo()
     assert receiving.mail_receipts() == 1, "the first one's turn comes again"
+
+
+@pytest.mark.parametrize(
+    "emails",
+    ["\n".join(f"a{number}@example.org" for number in range(60)), "a@example.org, b@example.org, nobody", " , "],
+    ids=["too many", "one that is none", "none"],
+)
+def test_letters_that_are_not_written_are_not_counted(emails, row, people, client, settings):
+    settings.RATELIMIT_ENABLE, settings.RATE_LIMITS = True, {**settings.RATE_LIMITS, "letters": "2/d"}
+    client.force_login(people["client"])
+
+    assert client.post(f"/requests/{row.pk}/invite", {"emails": emails}).status_code == 400
+    # The same mailbox twice is one letter.
+    twice = {"emails": "c@example.org, C@example.org, d@example.org"}
+    assert client.post(f"/requests/{row.pk}/invite", twice).status_code == 302
+    assert client.post(f"/requests/{row.pk}/invite", {"emails": "e@example.org"}).status_code == 429
 
 
 def test_letters_to_strangers_are_counted_by_their_recipients(row, people, client, settings):
@@ -650,6 +683,111 @@ def test_requests_and_closing_at_once_leave_nothing_reserved(people):
 
 
 @REAL_TRANSACTIONS
+@pytest.mark.parametrize("end", ["close", "renew_address"])
+def test_a_request_ends_while_a_file_comes_in_by_it_and_neither_waits_for_the_other(end, people, monkeypatch):
+    if connection.vendor == "sqlite":
+        pytest.skip("one writer at a time")
+    row = ask_for_files(people["client"])
+    outsider = Outsider(row)
+    outsider.start(name="Amina")
+    transfer = outsider.promise(b"words").json()
+    send_whole(transfer, b"words")
+    settle = receiving.settle
+
+    def end_it():
+        try:
+            getattr(file_requests, end)(user=people["client"], request_id=row.pk)
+        finally:
+            connections.close_all()
+
+    def and_meanwhile_it_ends(upload, file):
+        # The upload and its folder are locked here, the request is not.
+        ending.append(pool.submit(end_it))
+        patience = time.monotonic() + 5
+        while time.monotonic() < patience:
+            now = FileRequest.objects.get(pk=row.pk)
+            if now.closed_at or now.generation > row.generation:
+                break
+            time.sleep(0.02)
+        settle(upload, file)
+
+    monkeypatch.setattr(receiving, "settle", and_meanwhile_it_ends)
+    ending = []
+    with ThreadPoolExecutor(1) as pool:
+        assert outsider.post("complete", {"file_id": transfer["file_id"]}).status_code == 200
+        ending[0].result()
+
+    now = FileRequest.objects.get(pk=row.pk)
+    assert now.closed_at or now.generation > row.generation
+    assert counts(row) == (1, 5, 0, 0)
+    assert not Upload.objects.exists()
+
+
+@REAL_TRANSACTIONS
+def test_a_password_is_hashed_before_anybody_has_to_wait_for_it(people, monkeypatch):
+    make_password, hashed = file_requests.make_password, []
+
+    def outside(password):
+        hashed.append(connection.in_atomic_block)
+        return make_password(password)
+
+    monkeypatch.setattr(file_requests, "make_password", outside)
+
+    row = ask_for_files(people["client"], password="open sesame")
+    file_requests.change(user=people["client"], request_id=row.pk, password="another word")
+
+    assert hashed == [False, False]
+    row.refresh_from_db()
+    assert check_password("another word", row.password)
+
+
+def test_a_strangers_password_is_not_even_hashed(row, people, monkeypatch):
+    monkeypatch.setattr(file_requests, "make_password", lambda password: pytest.fail("hashed"))
+
+    with pytest.raises(file_requests.Http404):
+        file_requests.change(user=people["stranger"], request_id=row.pk, password="open sesame")
+
+
+@pytest.mark.parametrize("how", ["closed", "past"])
+def test_what_opens_again_counts_among_the_open_ones(how, row, people, monkeypatch):
+    monkeypatch.setattr(file_requests, "MAX_OPEN", 1)
+    owner, later = people["client"], timezone.now() + timedelta(days=2)
+    opens = {"closed": False} if how == "closed" else {"deadline": later}
+    ended = {"closed_at": timezone.now()} if how == "closed" else {"deadline": timezone.now() - timedelta(days=1)}
+    FileRequest.objects.filter(pk=row.pk).update(**ended)
+    other = ask_for_files(owner)
+
+    for who in ("client", "super"):
+        with pytest.raises(file_requests.Conflict) as refused:
+            file_requests.change(user=people[who], request_id=row.pk, **opens)
+        assert refused.value.code == "too_many_open"
+    # What is open stays so, and what stays shut is nobody's business.
+    file_requests.change(user=owner, request_id=other.pk, title="Another", deadline=later)
+    file_requests.change(user=owner, request_id=row.pk, title="Another")
+    file_requests.close(user=owner, request_id=other.pk)
+    file_requests.change(user=owner, request_id=row.pk, **opens)
+
+    assert FileRequest.objects.open().get() == row
+
+
+@REAL_TRANSACTIONS
+def test_the_last_open_request_is_opened_once(people, monkeypatch):
+    monkeypatch.setattr(file_requests, "MAX_OPEN", 1)
+    rows = []
+    for _number in range(4):
+        rows.append(ask_for_files(people["client"]))
+        file_requests.close(user=people["client"], request_id=rows[-1].pk)
+
+    def reopen(number):
+        try:
+            return bool(file_requests.change(user=people["client"], request_id=rows[number].pk, closed=False))
+        except file_requests.Conflict:
+            return False
+
+    assert sum(at_once(4, reopen)) == 1
+
+
+@REAL_TRANSACTIONS
 def test_the_last_open_request_is_made_once(people, monkeypatch):
     monkeypatch.setattr(file_requests, "MAX_OPEN", 1)
 
@@ -732,6 +870,39 @@ def test_the_receipt_waits_for_checksums_and_uploads_but_not_for_ever(row, outsi
     RequestSender.objects.update(receipt_due_at=timezone.now() - receiving.PATIENCE)
 
     assert tasks.mail_receipts() == 1
+
+
+def test_a_receipt_leads_its_reader_nowhere_whatever_the_file_is_called(row, outsider, outbox):
+    outsider.deliver(b"one", "Account locked, see www.evil.example.txt")
+    outsider.deliver(b"two", "b.txt")
+    RequestSender.objects.update(receipt_due_at=timezone.now() - receiving.PATIENCE)
+
+    assert tasks.mail_receipts() == 1
+
+    (letter,) = [letter for letter in outbox() if letter.to == ["amina@example.org"]]
+    for text in (letter.body, letter.alternatives[0].content):
+        assert "evil.example" not in text
+        assert "b.txt" in text
+        assert "File" in text
+    assert "www.evil.example.txt" in outsider.receipt().content.decode()
+
+
+def test_nobody_has_a_mailbox_flooded_with_receipts(people, settings):
+    settings.RATELIMIT_ENABLE, settings.RATE_LIMITS = True, {**settings.RATE_LIMITS, "unasked_letters": "2/d"}
+    for _turn in range(3):
+        for email in ("victim@example.org", "other@example.org")[: 1 + (_turn == 2)]:
+            stranger = Outsider(ask_for_files(people["client"]))
+            stranger.start(email=email)
+            stranger.deliver()
+        RequestSender.objects.filter(receipt_due_at__isnull=False).update(
+            receipt_due_at=timezone.now() - receiving.PATIENCE
+        )
+        tasks.mail_receipts()
+
+    letters = OutgoingMail.objects.filter(letter="request_receipt")
+    assert letters.filter(to="victim@example.org").count() == 2
+    assert letters.filter(to="other@example.org").count() == 1
+    assert tasks.mail_receipts() == 0
 
 
 def test_nobody_is_mailed_who_gave_no_address(row):
@@ -945,3 +1116,52 @@ def test_the_states_of_rows_are_those_of_the_lists(people):
         meant = {row.pk for row in FileRequest.objects.all() if row.state == state}
         assert set(FileRequest.objects.in_state(state).values_list("pk", flat=True)) == meant
         assert meant
+
+
+def test_the_right_of_many_owners_is_that_of_each(people, company_folder, documents, inbox, role):
+    special, role_only = FolderFactory(slug="special"), FolderFactory(slug="by-role")
+    grant(special, "upload", user=people["stranger"])
+    grant(special, "download", user=people["colleague"])
+    grant(role_only, "upload", role=role("client"))
+    for name in ("client", "off"):
+        folders.personal_folder(people[name])
+    every = list(Folder.objects.all())
+    FileRequest.objects.bulk_create(
+        FileRequest(
+            owner=owner, folder=folder, token_hash=f"{owner.pk}{folder.pk}"[:64], title="x", max_files=3,
+            max_bytes=1000, type_policy="general", deadline=timezone.now() + timedelta(days=1),
+        )
+        for owner in people.values() for folder in every
+    )  # fmt: skip
+
+    rows = FileRequest.objects.select_related("owner")
+    meant = {row.pk: row.folder in Folder.objects.uploadable_by(row.owner) for row in rows}
+
+    assert {row.pk: row.owner_may_upload for row in rows.with_right()} == meant
+    assert {row.pk: row.owner_may_upload for row in rows} == meant
+    assert set(meant.values()) == {True, False}
+    for state in ("open", "closed"):
+        assert {row.pk for row in rows.in_state(state)} == {row.pk for row in rows if row.state == state}
+
+
+def test_everybody_is_told_the_same_state_of_a_request_whose_owner_lost_the_right(people, api_as, page_as):
+    folder = FolderFactory(slug="letters")
+    given = grant(folder, PermissionType.UPLOAD, user=people["client"])
+    row = ask_for_files(people["client"], folder_id=folder.pk)
+
+    def told():
+        api, pages = api_as("client"), page_as("client")
+        yield "api", api.get(f"{API}/{row.pk}").json()["state"]
+        yield "api list", api.get(API).json()["results"][0]["state"]
+        for name, page in [
+            ("list", pages.get("/requests/")),
+            ("page", pages.get(f"/requests/{row.pk}/")),
+            ("admin", page_as("super").get("/admin/fileshare/filerequest/")),
+        ]:
+            (word,) = set(re.findall(r'class="(?:badge|state)[^"]*">(Open|Closed)<', page.content.decode()))
+            yield name, word.lower()
+        yield "sender", "open" if Outsider(row).open().status_code == 200 else "closed"
+
+    assert set(dict(told()).values()) == {"open"}
+    given.delete()
+    assert dict(told()) == dict.fromkeys(["api", "api list", "list", "page", "admin", "sender"], "closed")

@@ -47,7 +47,8 @@ def test_an_office_folder_refuses_everything_else(filename, declared, code):
 DANGEROUS = """
     a.exe a.EXE a.com a.scr a.msi a.dll a.so a.jar a.apk a.deb a.dmg a.lnk a.url a.desktop a.bat a.cmd a.ps1 a.sh a.vbs
     a.js a.mjs a.hta a.html a.htm a.xhtml a.shtml a.mht a.svgz a.php a.py a.docm a.dotm a.xlsm a.xltm a.xlam a.xlsb
-    a.pptm a.potm a.ppam a.ppsm a.sldm a.reg a.chm invoice.pdf.exe a.pdf.js a.exe. .html a/b.exe report.pdf\u202e.exe
+    a.pptm a.potm a.ppam a.ppsm a.sldm a.vsdm a.vstm a.vssm a.mdb a.accdb
+    a.reg a.chm invoice.pdf.exe a.pdf.js a.exe. .html a/b.exe report.pdf\u202e.exe
 """
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import io
 import zlib
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from audit.models import Event
-from fileshare import completion, folders, tasks
+from fileshare import completion, files, folders, tasks
 from fileshare.models import File, Folder, RedeemedLink
 from fileshare.storage import StoreUnavailable, get_store
 from tests.factories import SubfolderFactory, grant, store_file
@@ -352,6 +353,47 @@ def test_one_file_without_bytes_does_not_hold_up_the_others(people, company_fold
 
     found.refresh_from_db()
     assert found.sha256 == hashlib.sha256(b"1").hexdigest()
+
+
+def altered(file, body):
+    """The file, of whose checksums only the CRC-32 was known, over other bytes of the same size."""
+    File.objects.filter(pk=file.pk).update(sha256="")
+    get_store().delete(file.object_key)
+    get_store().write(file.object_key, io.BytesIO(body), size_limit=len(body))
+    file.refresh_from_db()
+    return file
+
+
+def test_other_bytes_than_those_that_came_are_told_and_leave_the_row_as_it_is(people, company_folder, caplog, api_as):
+    file = store_file(user=people["uploader"], folder=company_folder, filename="a.txt", content=b"words")
+    crc32 = altered(file, b"swords"[:5]).crc32
+    assert b"".join(files.read(file, 0, 5)) == b"sword"
+    assert not files.read_checksums(file)
+
+    for row in (file, File.objects.get()):
+        assert (row.sha256, row.crc32) == ("", crc32) == ("", zlib.crc32(b"words"))
+    [first, _second] = [entry for entry in caplog.records if entry.name == "fileshare.files"]
+    assert first.levelname == "ERROR"
+    assert str(file.pk) in first.getMessage()
+
+
+def test_an_altered_file_holds_up_no_others_and_is_not_read_again_and_again(people, company_folder, monkeypatch):
+    first, second = (
+        store_file(user=people["uploader"], folder=company_folder, filename="a.txt", content=b"words %d" % number)
+        for number in range(2)
+    )
+    altered(first, b"other 0")
+    altered(second, b"words 1")
+
+    assert files.complete_checksums(limit=1) == 1
+    second.refresh_from_db()
+    assert second.sha256 == hashlib.sha256(b"words 1").hexdigest()
+    with monkeypatch.context() as unread:
+        unread.setattr(get_store(), "read_range", unavailable)
+        assert tasks.complete_checksums() == 0
+    cache.clear()
+    assert tasks.complete_checksums() == 0
+    assert File.objects.get(pk=first.pk).sha256 == ""
 
 
 def test_a_file_knows_its_checksums(people, company_folder):

@@ -464,6 +464,17 @@ def test_supers_see_the_hold_and_its_reason_and_nobody_else_does(people, report,
             assert "egal hold" not in page_as(who).get(path).content.decode()
 
 
+def test_the_history_of_a_file_tells_its_uploader_of_no_hold(people, report, hold_on, page_as):
+    hold = hold_on(file=report)
+    holds.release(by=people["super"], hold_id=hold.pk, reason="The case is closed.")
+    texts = {who: page_as(who).get(f"/files/{report.pk}/").content.decode() for who in ("super", "uploader")}
+
+    assert "Legal hold placed" in texts["super"]
+    assert "Legal hold released" in texts["super"]
+    assert "What happened, newest first" in texts["uploader"]
+    assert "egal hold" not in texts["uploader"]
+
+
 def test_a_super_s_pages_cost_the_same_however_many_holds_there_are(people, report, hold_on, page_as):
     page, counts = page_as("super"), []
     for target in ({"folder": report.folder}, {"file": report}, {"user": people["uploader"]}):

@@ -1,6 +1,6 @@
 import io
 import random
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -24,6 +24,8 @@ GOOD = {
     "an Excel workbook": ("a.XLSX", documents.xlsx),
     "a presentation": ("a.pptx", documents.pptx),
     "an old Word document": ("a.doc", documents.legacy_doc),
+    **{f"an old {kind} document": (f"a.{kind}", documents.legacy_doc) for kind in ("dot", "pot", "vsd", "wbk", "xlt")},
+    "an old presentation without macros": ("a.ppt", lambda: documents.legacy_ppt(project=0, has_macros=0)),
     "a PNG picture": ("a.png", documents.png),
     "a JPEG picture": ("a.jpg", lambda: b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(500) + b"\xff\xd9"),
     "a GIF picture": ("a.gif", documents.gif),
@@ -59,6 +61,15 @@ GOOD = {
             "<a href='https://example.org/'><text>on time</text></a><style>path{fill:red}</style>",
             before="<?xml version='1.0' encoding='UTF-8'?><!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' "
             "'http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd'>",
+        ),
+    ),
+    "a picture in SVG of parts and styles of its own": (
+        "a.svg",
+        lambda: documents.svg(
+            "<defs><linearGradient id='g'/></defs><use href='#g'/><image href='data:image/png;base64,AAAA'/>"
+            "<a href='//example.org/' xlink:href='HTTPS://example.org/' xmlns:xlink='http://www.w3.org/1999/xlink'/>"
+            "<style>/* https://example.org */ path { fill: url(#g) }</style><desc>@import url(https://x)</desc>",
+            "style='fill:url(#g)' data-from='https://example.org/'",
         ),
     ),
     "a kind nobody knows": ("a.foo", lambda: bytes(range(256))),
@@ -132,6 +143,21 @@ EVIL = {
     "a document under a password": ("a.docx", documents.encrypted_docx(), "encrypted_document"),
     "an old document under a password": ("a.xls", documents.encrypted_docx(), "encrypted_document"),
     "an old document with macros": ("a.doc", documents.ole("Macros", "_VBA_PROJECT"), "macro_enabled"),
+    **{
+        f"an old .{kind} with macros": (f"a.{kind}", documents.ole("Macros", "_VBA_PROJECT"), "macro_enabled")
+        for kind in ("dot", "wbk", "xlt", "pot", "pps", "vsd", "vst", "vss")
+    },
+    **{
+        f"a package named like an old .{kind}": (f"a.{kind}", documents.macro_document(), "content_mismatch")
+        for kind in ("dot", "wbk", "xlt", "pot", "pps", "vsd", "vst", "vss")
+    },
+    "an old presentation with macros": ("a.ppt", documents.legacy_ppt(project=7, has_macros=1), "macro_enabled"),
+    "an old show with macros": ("a.pps", documents.legacy_ppt(project=7, has_macros=1), "macro_enabled"),
+    "an old presentation that hides its macros": (
+        "a.ppt",
+        documents.legacy_ppt(project=7, has_macros=0),
+        "macro_enabled",
+    ),
     "a ZIP bomb": ("a.docx", documents.overlapping_bomb(), "zip_bomb"),
     # SVG
     **{
@@ -155,6 +181,24 @@ EVIL = {
             "an entity": documents.svg("&x;", before="<!DOCTYPE svg [<!ENTITY x 'y'>]>"),
             "a style sheet from outside": documents.svg(before="<?xml-stylesheet href='x.xsl' type='text/xsl'?>"),
             "an odd encoding": documents.svg(before="<?xml version='1.0' encoding='windows-1254'?>"),
+            "a picture from outside": documents.svg("<image href='https://tracker.example/x.png'/>"),
+            "a picture from outside by the old attribute": documents.svg(
+                "<image xmlns:xlink='http://www.w3.org/1999/xlink' xlink:href=' HTTP://tracker.example/x.png'/>"
+            ),
+            "a picture from a server of the same scheme": documents.svg("<image href='//tracker.example/x.png'/>"),
+            "a picture by backslashes": documents.svg("<image href='\\\\tracker.example/x.png'/>"),
+            "a shape from outside": documents.svg("<use href='https://tracker.example/x.svg#a'/>"),
+            "a sound from outside": documents.svg("<audio src='https://tracker.example/x.ogg'/>"),
+            "a base outside": documents.svg("<g xml:base='https://tracker.example/'/>"),
+            "a fill from outside": documents.svg("<path fill='url( &quot;https://tracker.example/x.svg#a&quot; )'/>"),
+            "a style from outside": documents.svg("<a style='fill:url(//tracker.example/x.svg#a)'/>"),
+            "an import": documents.svg("<style>@import url(https://tracker.example/x.css);</style>"),
+            "an import by a text": documents.svg("<style><![CDATA[@import '//tracker.example/x.css'; ]]></style>"),
+            "an import in pieces": documents.svg("<style>@im<!-- x -->port/**/ <g/>'https://tracker.example/'</style>"),
+            "an import by escapes": documents.svg("<style>@\\69 mport 'ht\\74ps://tracker.example/'</style>"),
+            "an address between texts like comments": documents.svg(
+                "<style>a{content:'/*'} b{fill:url(https://tracker.example/)} c{content:'*/'}</style>"
+            ),
             "a script in UTF-16": documents.svg("<script/>").decode().encode("utf-16"),
         }.items()
     },
@@ -224,6 +268,20 @@ def test_macros_are_found_wherever_an_old_document_holds_them():
         with pytest.raises(FileTypeRefused) as refusal:
             look(data[:position] + name + data[position + len(name) :], "a.doc")
         assert refusal.value.code == "macro_enabled"
+
+
+def test_a_presentations_macros_are_found_across_the_blocks_of_the_scan():
+    for project, refused in ((7, True), (0, False)):
+        told = documents.vba_info(project=project, has_macros=project and 1)
+        for position in range(MIB - len(told) - 1, MIB + 2):
+            data = documents.ole("PowerPoint Document", filler=2 * MIB)
+            data = data[:position] + told + data[position + len(told) :]
+            with pytest.raises(FileTypeRefused) if refused else nullcontext():
+                look(data, "a.ppt")
+
+
+def test_a_hostile_style_takes_no_time():
+    look(documents.svg("<style>" + "/*" * 100_000 + "url(x" * 100_000 + "\\" * 100_000 + "</style>"), "a.svg")
 
 
 def test_a_hostile_page_start_takes_no_time():

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.utils.html import escape
 
 from fileshare import folders
 from fileshare.models import File
@@ -129,6 +130,18 @@ def test_folder_cards(who, slugs, page_as, company_folder, people):
     cards = re.findall(rb'href="/fileshare/([^/"]+)/"', page.content)
     assert list(dict.fromkeys(cards)) == [row.slug.encode() for row in page.context["folders"]]
     assert page.content.count(b"<progress") == len(slugs)
+
+
+def test_folder_cards_go_on_where_the_last_page_ended(page_as, people, company_folder):
+    page = page_as("colleague")
+    first = page.get("/fileshare/?limit=2")
+    second = page.get(first.context["page"].next)
+
+    slugs = [[row.slug for row in answer.context["folders"]] for answer in (first, second)]
+    assert slugs == [["documents", "baobab-files"], [f"u-{people['colleague'].pk}"]]
+    assert escape(first.context["page"].next) in first.content.decode()
+    assert escape(second.context["page"].previous) in second.content.decode()
+    assert page.get("/fileshare/?offset=x").status_code == 400
 
 
 def test_my_files_are_mine_wherever_they_lie(page_as, people, report, below):

@@ -16,7 +16,7 @@ from fileshare import previews, shares
 from fileshare.models import File, FolderPermission
 from fileshare.storage import StoreUnavailable, get_store
 from tests.factories import store_file
-from tests.fakes import documents
+from tests.fakes import documents, pictures
 from tests.fileshare.helpers import content
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +106,15 @@ def test_a_picture_is_drawn_anew(name, body, result, stored, shown, page_as):
         assert max(drawn.size) <= previews.SIDE_PIXELS
 
 
+@pytest.mark.parametrize("body", pictures.ODD_TAGS.values(), ids=pictures.ODD_TAGS.keys())
+def test_a_picture_with_odd_tags_is_turned_upright(body, stored, shown, page_as):
+    file = stored("a.jpg", body)
+
+    for answer in (Client().get(f"{shown(file)}/preview"), page_as("colleague").get(f"/files/{file.pk}/preview")):
+        assert answer.status_code == 200, answer.content
+        assert Image.open(io.BytesIO(answer.content)).size == pictures.UPRIGHT
+
+
 def test_no_metadata_and_nothing_hidden_goes_along(stored, shown):
     exif = Image.Exif()
     exif[0x010E] = "taken at home"
@@ -127,8 +136,9 @@ def test_no_metadata_and_nothing_hidden_goes_along(stored, shown):
         (picture((300, 300), mode="RGBA")[:200], "preview_unreadable"),
         (b"\x89PNG\r\n\x1a\n" + SCRIPT, "preview_unreadable"),
         (picture()[:20], "preview_unreadable"),
+        (pictures.png_with_cut_exif(), "preview_unreadable"),
     ],
-    ids=["bomb", "smaller-bomb", "truncated", "script", "header"],
+    ids=["bomb", "smaller-bomb", "truncated", "script", "header", "cut-exif"],
 )
 def test_a_bad_picture_is_refused(body, code, stored, shown, people, company_folder, page_as):
     file = stored("a.png", picture())
@@ -380,6 +390,36 @@ def test_previews_are_slowed(stored, shown, settings):
     address = shown(stored("a.png", picture()))
 
     assert [Client().get(f"{address}/preview").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_the_later_parts_of_a_pdf_are_the_look_that_was_counted(stored, shown, page_as, settings):
+    settings.RATELIMIT_ENABLE = True
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "preview": "2/d"}
+    file = stored("a.pdf", documents.pdf())
+
+    def parts(client, address, *ranges):
+        headers = [{"Range": f"bytes={asked}"} if asked else {} for asked in ranges]
+        return [client.get(address, headers=each).status_code for each in headers]
+
+    for client, address in [
+        (Client(), f"{shown(file)}/preview"),
+        (page_as("colleague"), f"/files/{file.pk}/preview"),
+    ]:
+        assert parts(client, address, "0-9", *["10-19"] * 5, "20-") == [206] * 7
+        assert parts(client, address, None, "0-", "-999999", None) == [200, 429, 429, 429]
+        assert parts(client, address, "10-19", "-9") == [206, 206]
+        whole = client.get(address, headers={"Range": "bytes=10-19", "If-Range": '"another"'})
+        assert whole.status_code == 429, "it would be the whole"
+
+
+def test_a_picture_has_no_later_parts(stored, shown, settings):
+    settings.RATELIMIT_ENABLE = True
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "preview": "2/d"}
+    address = f"{shown(stored('a.png', picture()))}/preview"
+
+    answers = [Client().get(address, headers={"Range": "bytes=10-19"}) for _turn in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
 # --- Load -------------------------------------------------------------------------------------------

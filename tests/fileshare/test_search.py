@@ -1,7 +1,9 @@
 """Search: words, tags, types and bounds, within what somebody may download, by an index on both databases."""
 
 import datetime as dt
+import re
 import uuid
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -140,7 +142,6 @@ def test_one_and_two_letters_are_found(text, names, company_folder, found):
 
 def test_short_words_look_at_the_newest_only(company_folder, found, monkeypatch):
     rows(company_folder, ["q1.txt", *(f"{number}.txt" for number in range(7)), "q2.txt"])
-    # Of the folder one sees, of Client documents and of what is public, as many each.
     monkeypatch.setattr(search, "MANY", 8)
 
     assert found("colleague", q="q") == ["q2.txt"]
@@ -175,6 +176,13 @@ def test_types_are_endings_kinds_or_content_types(company_folder, found, way):
     assert found("colleague", type="_df") == found("colleague", type="p d f") == found("colleague", type="é") == []
     assert found("colleague", type="%") == ["f.%"]
     assert found("colleague", type="image", q="peg") == ["b.jpeg"]
+
+
+def test_an_ending_of_other_letters_than_ascii_is_looked_for_at_the_end(company_folder, found, way):
+    rows(company_folder, ["menu.é", "a.écrit.txt", "b.été", "MENU.É", "c.été.txt"])
+
+    assert found("colleague", type="é") == ["MENU.É", "menu.é"]
+    assert found("colleague", type="été") == ["b.été"]
 
 
 def test_folder_dates_and_sizes_narrow(people, company_folder, found, way):
@@ -255,6 +263,40 @@ def test_walking_gives_every_match_once(newest, company_folder, api_as, monkeypa
     assert back == wanted[:2:-1]
 
 
+@pytest.fixture
+def dense_and_sparse(people, company_folder):
+    """The names, newest first, of 60 files of 2.5 days in one folder, and 8 of two years in another."""
+    own = FolderFactory(owner=people["colleague"])
+    made = [row(company_folder, f"match {number}.txt", minutes=-60 * number) for number in range(60)]
+    made += [row(own, f"match own {number}.txt", minutes=-60 * 24 * 90 * number - 30) for number in range(8)]
+    return [file.filename for file in sorted(made, key=lambda file: file.uploaded_at, reverse=True)]
+
+
+@pytest.mark.parametrize("limit", [5, 10, 50])
+@pytest.mark.parametrize(
+    "query", [{"q": "match"}, {"q": "match", "type": "txt"}, {"type": "txt"}, {"q": "at"}], ids=lambda query: str(query)
+)
+def test_a_walk_misses_nothing_where_one_folder_is_dense_and_another_sparse(
+    query, limit, dense_and_sparse, api_as, monkeypatch
+):
+    monkeypatch.setattr(search, "NEWEST", 30)
+    # Words too short for an index see no more than this from where a page begins.
+    monkeypatch.setattr(search, "MANY", 60 if query.get("q") == "at" else 40)
+    api, address, pages = api_as("colleague"), f"{SEARCH}?{urlencode({**query, 'limit': limit})}", []
+    while address:
+        pages.append(api.get(address).json())
+        address = pages[-1]["next"]
+
+    there = [file["filename"] for page in pages for file in page["results"]]
+    assert there == dense_and_sparse
+    back, address = [file["filename"] for file in pages[-1]["results"]], pages[-1]["previous"]
+    while address:
+        page = api.get(address).json()
+        back = [file["filename"] for file in page["results"]] + back
+        address = page["previous"]
+    assert back == dense_and_sparse
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -332,6 +374,11 @@ def test_a_hundred_thousand_names_are_searched_by_an_index(people, company_folde
         plan = plan_of(last)
         assert "SCAN fileshare_file " not in f"{plan} ".replace("\n", " "), plan
         assert "Seq Scan on fileshare_file " not in plan, plan
+        [windows] = [entry["sql"] for entry in queries if "edge_0" in entry["sql"]]
+        bounds = plan_of(windows)
+        assert not re.search(r"SCAN fileshare_file\b(?! USING)", bounds), bounds
+        # But for the one row it is asked of.
+        assert bounds.count("Seq Scan on fileshare_file ") <= 1, bounds
         if "q" in query:
             assert "file_name_trigrams" in plan or "VIRTUAL TABLE INDEX" in plan, plan
 

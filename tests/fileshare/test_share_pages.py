@@ -147,6 +147,18 @@ def test_the_form_may_go_on_to_the_bucket(made, settings):
     assert "form-action 'self' https://files.s3.example.org" in policy
 
 
+def test_what_is_told_of_the_policy_is_told_of_these_pages(made, settings):
+    settings.S3_ORIGINS = ["https://files.s3.example.org"]
+    settings.CSP_REPORT_ONLY, settings.CSP_REPORT_URI = True, "/csp-report"
+
+    page = Client().get(f"/share/{made().token}", headers=HTML)
+
+    assert "Content-Security-Policy" not in page
+    policy = page["Content-Security-Policy-Report-Only"]
+    assert "form-action 'self' https://files.s3.example.org" in policy
+    assert policy.endswith("; report-uri /csp-report; report-to csp")
+
+
 # --- The maker ----------------------------------------------------------------------------------------
 
 

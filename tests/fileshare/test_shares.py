@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
@@ -73,6 +74,18 @@ def uses(link):
 def share(api, file, **facts):
     facts = {"permission": "download", "expires_in": 3600, **facts}
     return api.post(f"/api/files/{getattr(file, 'pk', file)}/share", facts)
+
+
+@pytest.mark.local
+def test_the_address_of_the_bytes_tells_nobody_outside_where_they_lie(outsider, made, notes, company_folder):
+    answer = by_script(outsider, made().token)
+
+    signed = answer["Location"].rpartition("/")[2].partition(".")[2].partition(":")[0]
+    told = signing.b64_decode(signed.encode()).decode()
+    assert "share_download" in told
+    for hidden in (company_folder.slug, str(company_folder.pk), str(notes.pk), notes.object_key):
+        assert hidden not in told
+    assert content(fetch(answer)) == BODY
 
 
 # --- Made ---------------------------------------------------------------------------------------------
@@ -739,6 +752,30 @@ def test_a_letter_escapes_what_people_are_called(name, made, people, outbox):
     assert name in message.body
     assert "<script>" not in message.alternatives[0][0]
     assert "\n" not in message.subject
+
+
+@pytest.mark.parametrize(
+    "emails",
+    [[f"a{number}@example.org" for number in range(60)], ["a@example.org", "b@example.org", "nobody"]],
+    ids=["too many", "one that is none"],
+)
+def test_letters_that_are_not_written_are_not_counted(emails, notes, api_as, page_as, settings):
+    settings.RATELIMIT_ENABLE, settings.RATE_LIMITS = True, {**settings.RATE_LIMITS, "letters": "4/d"}
+    api, page = api_as("uploader"), page_as("uploader")
+
+    def by_page(addresses):
+        form = {"permission": "download", "expires_in": "3600", "emails": "\n".join(addresses)}
+        return page.post(f"/files/{notes.pk}/share", form)
+
+    assert share(api, notes, emails=emails).status_code == 400
+    refused = by_page(emails)
+    assert refused.status_code == 400
+    assert "At most 50" in (text := refused.content.decode()) or "Enter a valid e-mail address" in text
+    # The same mailbox twice is one letter.
+    assert share(api, notes, emails=["c@example.org", "C@example.org", "d@example.org"]).status_code == 201
+    assert by_page(["e@example.org", "E@example.org", "f@example.org"]).status_code == 302
+    assert by_page(["g@example.org"]).status_code == 429
+    assert OutgoingMail.objects.filter(letter="share_link").count() == 4
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from audit.models import Action, Event
 from fileshare import folders, tags
@@ -18,6 +20,14 @@ def names(file):
 
 def add(api, file, tags):
     return api.post(f"/api/files/{file.pk}/tags", {"tags": tags})
+
+
+def test_new_tags_are_made_in_one_order(db):
+    with CaptureQueriesContext(connection) as queries:
+        assert {tag.name for tag in tags.rows(["zebra", "ant", "moose"])} == {"ant", "moose", "zebra"}
+
+    [made] = [entry["sql"] for entry in queries if entry["sql"].startswith("INSERT")]
+    assert made.index("ant") < made.index("moose") < made.index("zebra"), "or two transactions may wait for each other"
 
 
 def test_tags_are_trimmed_lowered_and_each_there_once(report, api_as):

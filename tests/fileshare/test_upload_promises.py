@@ -392,6 +392,18 @@ def test_abandoned_uploads_are_removed_once_by_two_at_once(people, company_folde
     assert space(company_folder) == (0, len(TEXT))
 
 
+def test_what_is_being_put_together_is_not_abandoned_however_late_it_is(api, company_folder):
+    begun(api, company_folder, TEXT)
+    now = dt.datetime.now(dt.UTC)
+    Upload.objects.update(expires_at=now - dt.timedelta(minutes=1), status="completing", claimed_at=now)
+
+    assert tasks.remove_abandoned_uploads() == 0
+    assert space(company_folder) == (0, len(TEXT))
+
+    Upload.objects.update(claimed_at=now - completion.CLAIM_LEASE - dt.timedelta(seconds=1))
+    assert tasks.remove_abandoned_uploads() == 1, "whoever put it together has died"
+
+
 # --- What else comes with a file ----------------------------------------------------------------------
 
 

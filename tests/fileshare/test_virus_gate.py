@@ -18,10 +18,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Notification
+from accounts import mail
+from accounts.models import Notification, OutgoingMail
 from audit.models import Event
 from config.errors import Refused
-from fileshare import completion, downloads, files, news, reconcile, shares, tasks, virus_gate
+from fileshare import completion, downloads, files, news, ops, reconcile, shares, tasks, virus_gate
 from fileshare.models import Archive, File, QuarantinedFile, ScanState, ShareLink
 from fileshare.storage import get_store
 from tests.factories import proved, store_file
@@ -820,3 +821,80 @@ def test_the_quarantine_is_for_supers(who, caught, people, client):
     proved(client, people[who])
 
     assert client.get("/admin/fileshare/quarantinedfile/").status_code == 403
+
+
+# --- Letters ------------------------------------------------------------------------------------------
+
+
+def letters_wait(letter, *, rounds):
+    """Let the turn of a letter come so often."""
+    for _turn in range(rounds):
+        OutgoingMail.objects.filter(letter=letter).update(next_try_at=timezone.now())
+        mail.send_waiting()
+    return OutgoingMail.objects.get(letter=letter)
+
+
+def test_the_letter_of_a_link_waits_with_its_file(put, people, mailoutbox):
+    file = put()
+    shares.create(
+        user=people["uploader"], file_id=file.pk, permission="download", expires_in=dt.timedelta(days=2),
+        emails=["amina@example.org"],
+    )  # fmt: skip
+    virus_gate.mark_waiting()
+
+    waiting = letters_wait("share_link", rounds=mail.MAX_TRIES + 1)
+    assert (waiting.sent_at, waiting.failed_at, waiting.tries, mailoutbox) == (None, None, 0, [])
+
+    File.objects.update(scan_state=ScanState.CLEAN, scan_due_at=None)
+    assert letters_wait("share_link", rounds=2).sent_at is not None
+    assert [message.to for message in mailoutbox] == [["amina@example.org"]]
+
+
+@pytest.mark.parametrize("end", ["quarantine", "time", "revoked"])
+def test_the_letter_of_a_link_that_is_over_waits_no_longer(end, put, people, mailoutbox):
+    file = put()
+    (made,) = shares.create(
+        user=people["uploader"], file_id=file.pk, permission="download", expires_in=dt.timedelta(days=2),
+        emails=["amina@example.org"],
+    )  # fmt: skip
+    virus_gate.mark_waiting()
+    letters_wait("share_link", rounds=1)
+
+    if end == "quarantine":
+        File.objects.update(scan_state=ScanState.INFECTED, scan_due_at=None)
+    elif end == "revoked":
+        shares.revoke(user=people["uploader"], share_id=made.link.pk)
+    later = dt.timedelta(days=3) if end == "time" else dt.timedelta()
+    with time_machine.travel(timezone.now() + later, tick=False):
+        done = letters_wait("share_link", rounds=1)
+
+    assert (done.sent_at is not None, mailoutbox) == (True, [])
+
+
+def test_letters_that_wait_for_the_scanner_keep_no_other_back(put, people, mailoutbox):
+    for number in range(5):
+        shares.create(
+            user=people["uploader"], file_id=put().pk, permission="download", expires_in=dt.timedelta(days=2),
+            emails=[f"amina{number}@example.org"],
+        )  # fmt: skip
+    virus_gate.mark_waiting()
+    shares.create(
+        user=people["uploader"], file_id=put().pk, permission="download", expires_in=dt.timedelta(days=2),
+        emails=["baraka@example.org"],
+    )  # fmt: skip
+
+    assert mail.send_waiting() == 1
+    assert [message.to for message in mailoutbox] == [["baraka@example.org"]]
+
+
+def test_a_reminder_waits_with_its_files(put, people, company_folder, mailoutbox):
+    put()
+    ops.nudge(user=people["uploader"], folder_id=company_folder.pk, client_id=people["colleague"].pk)
+    virus_gate.mark_waiting()
+
+    waiting = letters_wait(ops.LETTER, rounds=2)
+    assert (waiting.sent_at, waiting.tries, mailoutbox) == (None, 0, [])
+
+    File.objects.update(scan_state=ScanState.CLEAN, scan_due_at=None)
+    letters_wait(ops.LETTER, rounds=1)
+    assert ["colleague@example.org"] in [message.to for message in mailoutbox]
