@@ -108,14 +108,14 @@ def _revoke(by, token_id, tokens, *, owner_id):
     return token
 
 
-def revoke_all(user):
+def revoke_all(user, *, by=None):
     """End every token of `user` in the caller's transaction (password reset by mail, account off or closed), and
-    tell them when there were any."""
+    tell them when there were any. `by` is who did what ends them; None for themselves."""
     tokens = list(ApiToken.objects.filter(user=user, revoked_at=None).order_by("pk").select_for_update(of=("self",)))
     for token in tokens:
         token.revoked_at = timezone.now()
         token.save(update_fields=["revoked_at"])
-        record(Action.API_TOKEN_REVOKED, user=user, target=token, all=True)
+        record(Action.API_TOKEN_REVOKED, user=by or user, target=token, all=True)
     if any(token.expires_at > timezone.now() for token in tokens):
         notify(user, "security_changed", what="api_tokens_revoked")
 

@@ -2,7 +2,6 @@
 
 import io
 import uuid
-import warnings
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -10,6 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from PIL import Image, ImageOps
 
+from audit.log import record
+from audit.models import Action
+from config import pictures
 from config.errors import Refused
 
 from .models import User
@@ -45,6 +47,7 @@ def _replace(user, picture):
     old = user.avatar.name
     user.avatar = picture
     user.save(update_fields=["avatar", "updated_at"])
+    record(Action.PROFILE_CHANGED, user=user, target=user, changed=["avatar"])
     if old:
         transaction.on_commit(lambda: user.avatar.storage.delete(old), robust=True)
     return user
@@ -52,23 +55,16 @@ def _replace(user, picture):
 
 def _square(raw):
     try:
-        with warnings.catch_warnings():
-            # A picture near the limit of pixels is refused like one beyond it.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(raw), formats=FORMATS)
-            if picture.width * picture.height > settings.MAX_AVATAR_PIXELS:
-                raise AvatarRefused(400, "avatar_too_many_pixels", _("The picture has too many pixels."))
-            # A JPEG is decoded at a fraction of its size where that is enough.
-            picture.draft("RGB", (2 * SIDE_PIXELS, 2 * SIDE_PIXELS))
-            picture.load()
-            picture = ImageOps.exif_transpose(picture)
-            picture = ImageOps.fit(picture.convert("RGBA"), (SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        picture = pictures.decoded(
+            io.BytesIO(raw), formats=FORMATS, side=2 * SIDE_PIXELS, most_pixels=settings.MAX_AVATAR_PIXELS
+        )
+    except pictures.TooManyPixels:
         raise AvatarRefused(400, "avatar_too_many_pixels", _("The picture has too many pixels.")) from None
-    except Image.UnidentifiedImageError:
+    except pictures.NoPicture:
         raise AvatarRefused(415, "avatar_type", _("A picture is PNG, JPEG or WebP.")) from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, TypeError):
+    except pictures.Unreadable:
         raise AvatarRefused(400, "avatar_unreadable", _("The picture could not be read.")) from None
+    picture = ImageOps.fit(picture.convert("RGBA"), (SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     clean = Image.new("RGBA", picture.size)
     clean.paste(picture)

@@ -36,19 +36,22 @@ class NotInvited(Conflict):
 def invite(*, by, email, name, roles=(), company_id=None):
     """Make an account without a password that cannot be used yet, and mail its owner a link. Returns the User.
 
-    `roles` are names. Raises PermissionDenied unless `by` is a super, Invalid (400), AddressTaken (409).
+    A sign-up with this address that nobody has confirmed becomes the invited account. `roles` are names. Raises
+    PermissionDenied unless `by` is a super, Invalid (400), AddressTaken (409).
     """
     assert_super(by)
     email, name = clean_email(email), clean_name(name)
-    if User.objects.filter(email=email).exists():
+    user = User.objects.select_for_update(no_key=True).filter(email=email).first() or User(email=email)
+    if not user._state.adding and not user.is_unconfirmed:
         raise AddressTaken
     company, found = company_of(company_id), roles_named(roles)
     is_super = SUPER in roles
-    user = User(email=email, name=name, company=company, is_active=False, is_superuser=is_super, is_staff=is_super)
+    user.name, user.company, user.is_active = name, company, False
+    user.is_superuser = user.is_staff = is_super
     user.set_unusable_password()
     try:
         with transaction.atomic():
-            user.save(force_insert=True)
+            user.save()
     except IntegrityError:
         raise AddressTaken from None
     user.groups.set(found)
@@ -92,7 +95,9 @@ def withdraw(*, by, user_id):
     user = _invited(user_id)
     if reasons:
         raise Vetoed(reasons)
-    record(Action.USER_CHANGED, user=by, target=user, withdrawn=True)
+    # Grants point here from an app above this one; the reverse relation asks without importing it.
+    grants = [str(grant) for grant in user.folder_permissions.all()]
+    record(Action.USER_CHANGED, user=by, target=user, withdrawn=True, grants=grants)
     user.delete()
 
 

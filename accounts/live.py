@@ -13,6 +13,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse, JsonResponse
+from django.urls import resolve
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
@@ -131,4 +132,8 @@ class LiveCountMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        return live(request) if request.path_info == PATH else self.get_response(request)
+        if request.path_info != PATH:
+            return self.get_response(request)
+        # By which the log and the metrics know the route.
+        request.resolver_match = resolve(PATH)
+        return live(request)

@@ -46,7 +46,9 @@ def notify(user, kind, *, about="", mail_again=False, **payload):
                 if _unread_about(user, kind, about) is None and not about:
                     raise
         if writes:
-            mail.post("notice", to=user.email, **_letter(user, notice))
+            # In the reader's language, whatever the one speaks whose request this is.
+            language = user.language or settings.LANGUAGE_CODE
+            mail.post("notice", to=user.email, language=language, **_letter(user, notice))
         return notice
 
 

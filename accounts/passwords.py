@@ -121,13 +121,10 @@ def reset(*, token, new_password):
 def change(*, user, current_password, new_password):
     """Change one's own password; every other session and every refresh family ends, API tokens stay.
 
-    Returns the fresh User.
-
-    Raises InvalidCredentials-like 400 under `current_password`, or WeakPassword.
+    Returns the fresh User. Raises Invalid (400) under `current_password`, or WeakPassword (400).
     """
     user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    if not user.check_password(current_password[: MAX_PASSWORD_LENGTH + 1]):
-        raise WeakPassword("current_password", [_("This is not your present password.")])
+    prove(user, current_password, field="current_password")
     _set(user, new_password, field="new_password")
     return user
 
@@ -135,7 +132,9 @@ def change(*, user, current_password, new_password):
 def _set(user, new_password, *, field):
     check_new(new_password, user=user, field=field)
     user.set_password(new_password)
-    user.save(update_fields=["password", "updated_at"])
+    # The link to a new address, which this makes stale, is no longer waited for.
+    user.pending_email = ""
+    user.save(update_fields=["password", "pending_email", "updated_at"])
     sessions.end_all(user)
     record(Action.PASSWORD_CHANGED, user=user)
     notify(user, "security_changed", what="password_changed")

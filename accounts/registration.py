@@ -1,7 +1,11 @@
 """Sign-up, the proof of an address, and the change of one."""
 
+from contextlib import suppress
+from datetime import timedelta
+
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,6 +19,8 @@ from .addresses import clean_email, clean_name
 from .models import Role, User
 from .models.roles import CLIENT
 from .notifications import notify
+
+UNCONFIRMED_DAYS = 30
 
 
 def sign_up(*, email, password, name):
@@ -38,10 +44,14 @@ def sign_up(*, email, password, name):
 @transaction.atomic
 def _sign_up(*, email, hashed, name):
     user = User.objects.select_for_update(no_key=True).filter(email=email).first()
-    if user is not None and (user.is_verified or user.is_active or user.is_invited):
-        record(Action.SIGNUP, email=email, taken=True)
-        # An invitation is accepted by its own link, or a stranger's password would come by what was meant for them.
-        _post_unasked("invitation" if user.is_invited else "account_exists", to=email, user=user)
+    taken = user is not None and not user.is_unconfirmed
+    # Without a letter nothing changes: whoever signs somebody up again and again must not make their link stale.
+    may_write = not is_used_up("unasked_letters", email)
+    if taken or not may_write:
+        record(Action.SIGNUP, email=email, taken=taken, mailed=may_write)
+        if may_write:
+            # An invitation is accepted by its own link, or a stranger's password would come by what was meant for them.
+            mail.post("invitation" if user.is_invited else "account_exists", to=email, user_id=str(user.pk))
         # Made of a user who is not there: it looks like a link and opens nothing.
         return mail.link_for(User(email=email, password=hashed), "verify_email")
     if user is None:
@@ -50,14 +60,8 @@ def _sign_up(*, email, hashed, name):
     user.save()
     user.groups.set([Role.objects.get(name=CLIENT)])
     record(Action.SIGNUP, user=user)
-    _post_unasked("verify_email", to=email, user=user)
+    mail.post("verify_email", to=email, user_id=str(user.pk))
     return mail.link_for(user, "verify_email")
-
-
-def _post_unasked(template, *, to, user):
-    """Post a letter that anybody can make us write to this mailbox: so many and no more, whoever asks."""
-    if not is_used_up("unasked_letters", to):
-        mail.post(template, to=to, user_id=str(user.pk))
 
 
 @transaction.atomic
@@ -85,8 +89,11 @@ def request_email_change(*, user, email):
         raise Invalid("email", _("This is your address already."))
     User.objects.filter(pk=user.pk).update(pending_email=email, updated_at=timezone.now())
     user.pending_email = email
-    taken = User.objects.filter(email=email).exclude(pk=user.pk).first()
-    _post_unasked("change_email" if taken is None else "account_exists", to=email, user=taken or user)
+    record(Action.PROFILE_CHANGED, user=user, target=user, changed=["pending_email"])
+    taken = User.objects.holding(email).exclude(pk=user.pk).first()
+    # Anybody can make us write to this mailbox: so many letters and no more.
+    if not is_used_up("unasked_letters", email):
+        mail.post("account_exists" if taken else "change_email", to=email, user_id=str((taken or user).pk))
     # Whoever sits at a borrowed keyboard is not the last to read this: a new password makes the new link stale.
     notify(user, "security_changed", what="email_change_asked")
 
@@ -99,10 +106,12 @@ def confirm_email_change(*, token):
     """
     user = tokens.read_link_token(token, tokens.CHANGE_EMAIL, users=User.objects.select_for_update(no_key=True))
     old, user.email, user.pending_email = user.email, user.pending_email, ""
-    if not user.email or User.objects.filter(email=user.email).exclude(pk=user.pk).exists():
+    if User.objects.holding(user.email).exclude(pk=user.pk).exists():
         raise tokens.LinkUsed
     try:
         with transaction.atomic():
+            # Whoever signed up with it and never proved it has no right to it.
+            User.objects.unconfirmed().filter(email=user.email).exclude(pk=user.pk).delete()
             user.save(update_fields=["email", "pending_email", "updated_at"])
     except IntegrityError:
         raise tokens.LinkUsed from None
@@ -110,3 +119,16 @@ def confirm_email_change(*, token):
     notify(user, "security_changed", what="email_changed")
     mail.post("email_changed", to=old, user_id=str(user.pk))
     return user
+
+
+def forget_unconfirmed():
+    """Delete the sign-ups that nobody confirmed in UNCONFIRMED_DAYS: their links are long over. Returns how many."""
+    then, count = timezone.now() - timedelta(days=UNCONFIRMED_DAYS), 0
+    for user in User.objects.unconfirmed().filter(updated_at__lt=then)[:1000]:
+        # Held, or named by something else that stays: it stays as well.
+        with suppress(ProtectedError), transaction.atomic():
+            if User.objects.unconfirmed().select_for_update(no_key=True).filter(pk=user.pk).exists():
+                record(Action.ACCOUNT_ERASED, target=user, reason="never confirmed")
+                user.delete()
+                count += 1
+    return count

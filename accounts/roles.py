@@ -3,6 +3,7 @@
 from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.log import record
@@ -14,8 +15,9 @@ from . import api_tokens, sessions
 from .addresses import clean_name
 from .models import Company, Role, RolePolicy, User
 from .models.roles import SUPER
-from .notifications import notify
+from .notifications import notify, notify_many
 
+BATCH = 500
 # Django's bookkeeping models are nobody's business here.
 APPS = ("accounts", "fileshare", "payments", "audit")
 
@@ -25,13 +27,6 @@ def user_has_roles(user, *names):
     if not user.is_active:
         return False
     return user.is_superuser or set(names) <= set(role_names(user))
-
-
-def user_has_permissions(user, *codenames):
-    """True when an active user holds every permission named ("add_file"), by role or by themselves."""
-    if not user.is_active:
-        return False
-    return user.is_superuser or set(codenames) <= set(permission_names(user))
 
 
 def role_names(user):
@@ -96,6 +91,7 @@ def save_role(*, by, role_id=None, name=None, permissions=None, requires_second_
     """
     assert_super(by)
     role = Role() if role_id is None else get_visible(role_id, Role.objects.select_for_update())
+    before = {} if role_id is None else _role_facts(role)
     if name is not None and name != role.name:
         if role.pk and role.is_built_in:
             raise Conflict(_("The built-in roles keep their names."), code="built_in_role")
@@ -109,26 +105,45 @@ def save_role(*, by, role_id=None, name=None, permissions=None, requires_second_
         raise Conflict(_("A role of this name is there already."), code="name_taken") from None
     if permissions is not None:
         role.permissions.set(_permissions_named(permissions))
-    detail = {"permissions": permissions}
     if requires_second_factor is not None:
         RolePolicy.objects.update_or_create(role=role, defaults={"requires_second_factor": requires_second_factor})
-        detail["requires_second_factor"] = requires_second_factor
-    record(Action.ROLE_CHANGED, user=by, target=role, **detail)
+    record(Action.ROLE_CHANGED, user=by, target=role, before=before, after=_role_facts(role))
     return role
 
 
 @transaction.atomic
 def delete_role(*, by, role_id):
-    """Delete a role; whoever held it holds it no longer.
+    """Delete a role; whoever held it holds it no longer, and is told.
 
-    Raises PermissionDenied unless `by` is a super, Http404, or Conflict (409) for a built-in one.
+    Raises PermissionDenied unless `by` is a super, Http404, or Conflict (409) for a built-in one and for one that
+    folders are open to: each of those grants is taken back by itself, so that the log names it.
     """
     assert_super(by)
     role = get_visible(role_id, Role.objects.select_for_update())
     if role.is_built_in:
         raise Conflict(_("The built-in roles cannot be deleted."), code="built_in_role")
-    record(Action.ROLE_CHANGED, user=by, target=role, deleted=True)
+    # Grants point here from an app above this one; the reverse relation asks without importing it.
+    if role.folder_permissions.exists():
+        raise Conflict(_("Folders are still open to this role. Take that back first."), code="not_empty")
+    holders = list(role.user_set.order_by("pk"))
+    record(Action.ROLE_CHANGED, user=by, target=role, before=_role_facts(role), holders=len(holders), deleted=True)
+    facts, told = (
+        {"roles_added": [], "roles_removed": [role.name]},
+        {"about": f"role {role.pk}", "since": timezone.now()},
+    )
+    for start in range(0, len(holders), BATCH):
+        batch = holders[start : start + BATCH]
+        notify_many(batch, "account_changed", payload_of=lambda *_user_and_earlier: facts, **told)
     role.delete()
+
+
+def _role_facts(role):
+    policy = RolePolicy.objects.filter(role=role).first()
+    return {
+        "name": role.name,
+        "permissions": sorted(role.permissions.values_list("codename", flat=True)),
+        "requires_second_factor": policy is not None and policy.requires_second_factor,
+    }
 
 
 @transaction.atomic
@@ -162,13 +177,15 @@ def change_user(*, by, user_id, name=None, roles=None, add_roles=(), company_id=
     keeps_super = user.is_superuser and user.is_active
     if not keeps_super and not any(other.is_active for other in supers if other.pk != user.pk):
         raise Conflict(_("Somebody active has to stay super."), code="last_super")
+    after = _facts(user)
+    if after == before:
+        return user
     user.save()
     if not user.is_active:
         sessions.end_all(user)
-        api_tokens.revoke_all(user)
-    after = _facts(user)
+        api_tokens.revoke_all(user, by=by)
     record(Action.USER_CHANGED, user=by, target=user, before=before, after=after)
-    if user.pk != by.pk and after != before:
+    if user.pk != by.pk:
         notify(user, "account_changed", **_told(user, before, after))
     return user
 

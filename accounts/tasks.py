@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from . import api_tokens, digests, lockout, mail, privacy, proofs, second_factor, sessions
+from . import api_tokens, digests, lockout, mail, privacy, proofs, registration, second_factor, sessions
 from .models import RefreshToken
 
 
@@ -33,13 +33,14 @@ def tell_of_lock(*, user_id):
 
 @shared_task
 def forget_expired():
-    """Remove sessions and refresh tokens past their time, API tokens long ended and letters long sent; seal anew
-    what an older key sealed."""
+    """Remove sessions and refresh tokens past their time, API tokens long ended, sign-ups never confirmed and letters
+    long sent; seal anew what an older key sealed."""
     RefreshToken.objects.filter(expires_at__lt=timezone.now()).delete()
     api_tokens.forget_ended()
     sessions.SessionStore.clear_expired()
     proofs.forget_expired()
     second_factor.keep_readable()
+    registration.forget_unconfirmed()
     mail.forget_sent()
 
 

@@ -223,6 +223,21 @@ def _account_state(user, purpose):
     ]
 
 
+def may_open(user, purpose):
+    """Whether a link for `purpose` has anything to open for `user` as they are now: nobody whom a super switched off,
+    or who closed the account, comes back by an old letter."""
+    if purpose == VERIFY:
+        return not user.is_active and not user.is_verified and user.closed_at is None
+    if purpose == INVITE:
+        return user.is_invited
+    return user.is_active and (purpose != CHANGE_EMAIL or bool(user.pending_email))
+
+
+def mailbox_of(user, purpose):
+    """The address whose owner a link for `purpose` speaks to."""
+    return user.pending_email if purpose == CHANGE_EMAIL else user.email
+
+
 def make_link_token(user, purpose):
     """A signed statement that its bearer reads the mailbox of `user`; good once, for `purpose` alone."""
     return signing.dumps({"u": str(user.pk), "s": _account_state(user, purpose)}, salt=f"accounts.{purpose}")
@@ -240,6 +255,6 @@ def read_link_token(token, purpose, *, users=None):
         raise LinkExpired from None
     except (signing.BadSignature, User.DoesNotExist, KeyError, TypeError, ValueError):
         raise LinkBad from None
-    if not constant_time_compare(facts["s"], _account_state(user, purpose)):
+    if not may_open(user, purpose) or not constant_time_compare(facts["s"], _account_state(user, purpose)):
         raise LinkUsed
     return user

@@ -33,6 +33,11 @@ class EventAdmin(ReadOnlyAdmin):
             record(Action.LOG_READ, user=request.user, way="admin", filters=dict(request.GET.items()))
         return super().changelist_view(request, extra_context)
 
+    def history_view(self, request, object_id, extra_context=None):
+        if self.has_view_permission(request):
+            record(Action.LOG_READ, user=request.user, way="admin", filters={"id": object_id[:64]})
+        return super().history_view(request, object_id, extra_context)
+
     def change_view(self, request, object_id, form_url="", extra_context=None):
         if self.has_view_permission(request):
             record(Action.LOG_READ, user=request.user, way="admin", filters={"id": object_id[:64]})

@@ -75,7 +75,7 @@ def _text(target):
 def _storable(value):
     """`detail` as both databases keep it and give it back: no NUL, no half characters; a float becomes its text."""
     if isinstance(value, dict):
-        return {str(name): _storable(inner) for name, inner in value.items()}
+        return {_storable(str(name)): _storable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(inner) for inner in value]
     if isinstance(value, float):

@@ -11,6 +11,8 @@ from .models import Action, Event
 
 HISTORY = 50
 DAYS = 30
+# Whoever is under a hold is not told of it, nor that it has ended.
+SECRET_ACTIONS = (Action.HOLD_PLACED, Action.HOLD_RELEASED)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -31,11 +33,15 @@ def read(*, user, filters, events=None, action=Action.LOG_READ, way="page"):
 def history(*, user, target, is_theirs):
     """What happened to `target`, a saved row: its newest HISTORY events, actors joined; none for most people.
 
-    A super sees all of it; whoever the target belongs to (`is_theirs`) sees what, when and whose name it was.
+    A super sees all of it; whoever the target belongs to (`is_theirs`) sees what, when and whose name it was, of
+    all but legal holds.
     """
     if not (user.is_superuser or is_theirs):
         return []
-    return list(Event.objects.about(target).select_related("actor")[:HISTORY])
+    events = Event.objects.about(target)
+    if not user.is_superuser:
+        events = events.exclude(action__in=SECRET_ACTIONS)
+    return list(events.select_related("actor")[:HISTORY])
 
 
 def activity(events, *, end=None, days=DAYS):
@@ -44,7 +50,10 @@ def activity(events, *, end=None, days=DAYS):
     Each day is a count over a range of an index, all in one query.
     """
     end = max(EARLIEST, min(end or timezone.now(), timezone.now()))
-    first = end.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    # The end itself is no part of it: until midnight is until the day before.
+    first = (end - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
+        days=days - 1
+    )
     starts = [first + timedelta(days=number) for number in range(days)]
     counts = [
         events.order_by()

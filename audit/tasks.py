@@ -17,8 +17,9 @@ def seal():
 
 @shared_task
 def keep_head():
-    """Check what came since the last kept head, and keep a new one."""
-    head = verifying.keep_head()
+    """Check what came since the last kept head, and keep a new one; what is wrong is told to whoever watches."""
+    head, faults = verifying.keep_head()
+    _tell(faults)
     if head is not None:
         logger.info("Head of the audit log: row %s %s, signed %s", head.seq, head.hash, head.signature)
 
@@ -27,5 +28,9 @@ def keep_head():
 def verify():
     """Walk the whole chain; what is wrong is told to whoever watches the logs and the metrics."""
     kept, strange = heads.kept()
-    for fault in verifying.verify(kept=kept, strange=strange).faults:
+    _tell(verifying.verify(kept=kept, strange=strange).faults)
+
+
+def _tell(faults):
+    for fault in faults:
         logger.error("The audit log is not whole: row %s: %s", fault.seq, fault.text)

@@ -16,6 +16,8 @@ from .models import Action, ChainHead, Event
 
 # So long after the log began there is a head: the schedule keeps one a day.
 FIRST_HEAD_WITHIN = timedelta(days=3)
+# So long the metrics tell what a check found: the schedule makes one a week, and one that is missed must be seen.
+TOLD_FOR = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def verify(*, after=0, after_hash="", kept=(), strange=(), progress=None):
     _walk_accepted(report, _good_heads(report, kept), progress)
     # A look at the end alone takes no alarm about the rest back.
     if not after or report.faults:
-        metrics.remember("audit_faults", len(report.faults))
+        metrics.remember("audit_faults", len(report.faults), lifetime=TOLD_FOR)
     return report
 
 
@@ -169,24 +171,26 @@ def _check_end(report, before):
 
 
 def keep_head():
-    """Sign the end of the chain and keep it under today's date; once a day. Returns the Head, or None.
+    """Sign the end of the chain and keep it under today's date; once a day. Returns (the Head or None, Faults).
 
     None before the log began, when today's is there, and when the rows since the last kept one are not whole:
     a fault is not signed over.
     """
     name = f"{timezone.now():%Y-%m-%d}.json"
     if name in heads.names():
-        return None
-    kept, _strange = heads.kept()
-    signed = _good_heads(Report(), kept)
+        return None, []
+    kept, strange = heads.kept()
+    judged = Report()
+    signed = _good_heads(judged, kept)
     last = max(signed, key=lambda head: head.seq, default=None)
-    report = verify(after=last.seq if last else 0, after_hash=last.hash if last else "", kept=signed)
-    wrong = [fault for fault in report.faults if fault.seq is not None]
-    if wrong or not report.last_seq:
-        return None
+    report = verify(after=last.seq if last else 0, after_hash=last.hash if last else "", kept=signed, strange=strange)
+    # A head that is not ours is told, and keeps nobody from signing the next.
+    faults = [*judged.faults, *report.faults]
+    if any(fault.seq is not None for fault in report.faults) or not report.last_seq:
+        return None, faults
     head = _signed_head(report.last_seq, report.last_hash)
     heads.write(head, name)
-    return head
+    return head, faults
 
 
 def _signed_head(seq, digest, *, accepted=False):

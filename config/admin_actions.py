@@ -50,19 +50,20 @@ class SeveralAtOnce:
             text = format_html("{}<ul>{}{}</ul>", intro % {"n": len(refused)}, lines, rest)
             self.message_user(request, text, messages.ERROR)
 
-    def ask(self, request, queryset, *, action, title, form_class, perform, about=""):
-        """A page that asks what all the chosen rows get; once it is answered, `perform(rows, form)`."""
+    def ask(self, request, queryset, *, action, title, form_class, perform, about="", button=""):
+        """A page that asks what all the chosen rows get; once it is answered, what `perform(rows, form)` returns:
+        None, or a response of its own."""
         rows = self.chosen(request, queryset)
         if rows is None:
             return None
         form = form_class(request.POST if "apply" in request.POST else None)
         if form.is_bound and form.is_valid():
-            perform(rows, form)
-            return None
+            return perform(rows, form)
         context = {
             **self.admin_site.each_context(request),
             "title": title,
             "about": about,
+            "button": button or _("Save"),
             "opts": self.opts,
             "form": form,
             "media": self.media + form.media,

@@ -63,7 +63,8 @@ class RequestFactsMiddleware:
 
 class SecurityHeadersMiddleware:
     """Content-Security-Policy, Permissions-Policy and Cross-Origin-Resource-Policy; a view that sets its own keeps
-    it. CSP_REPORT_ONLY relaxes the portal's own policy, never one that a view set for bytes of strangers."""
+    it. CSP_REPORT_ONLY relaxes the portal's own policy, never one that a view set for bytes of strangers; a page that
+    needs the portal's own with a word more gives it to the request as `content_security_policy`."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -71,7 +72,7 @@ class SecurityHeadersMiddleware:
     def __call__(self, request):
         response = self.get_response(request)
         if "Content-Security-Policy" not in response.headers:
-            policy = settings.CONTENT_SECURITY_POLICY
+            policy = getattr(request, "content_security_policy", settings.CONTENT_SECURITY_POLICY)
             if settings.CSP_REPORT_URI:
                 policy += f"; report-uri {settings.CSP_REPORT_URI}; report-to csp"
                 response.headers.setdefault("Reporting-Endpoints", f'csp="{settings.CSP_REPORT_URI}"')

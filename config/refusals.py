@@ -108,7 +108,8 @@ def _sayable(text):
     return str(text)[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
-def _headers(refusal):
+def headers_of(refusal):
+    """The headers that an answer with this refusal has besides its own: when to come back, how to sign in."""
     headers = {}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -124,7 +125,7 @@ def api_exception_handler(error, context):
         return None
     _log_fault(error)
     set_rollback()
-    response = Response(payload_of(refusal), status=refusal.status, headers=_headers(refusal))
+    response = Response(payload_of(refusal), status=refusal.status, headers=headers_of(refusal))
     if isinstance(error, api_exceptions.MethodNotAllowed):
         response["Allow"] = ", ".join(context["view"].allowed_methods)
     return response
@@ -171,7 +172,7 @@ def refuse(request, refusal):
             },
             status=refusal.status,
         )
-    for name, value in _headers(refusal).items():
+    for name, value in headers_of(refusal).items():
         response[name] = value
     return response
 

@@ -126,6 +126,8 @@ DOORS = {
     ("user", "invite_again"): lambda w: (w.invited(), {}),
     ("user", "log_out"): lambda w: (w.people["uploader"], {}),
     ("user", "remove_second_factors"): lambda w: (w.with_factor(), {}),
+    ("user", "copy_data"): lambda w: (w.people["client"], {**EMPTY, "reason": "By letter"}),
+    ("user", "erase"): lambda w: (w.people["client"], {**EMPTY, "reason": "By letter"}),
     ("apitoken", "end"): lambda w: (w.token, {}),
     ("folder", "add"): lambda w: (None, folder_form()),
     ("folder", "change"): lambda w: (w.folder, folder_form(w.folder, company=w.folder.company_id, name="Renamed")),
@@ -192,7 +194,7 @@ def test_every_change_in_the_admin_is_in_the_log(model, door, desk, world):
 
     response = send(desk, world, model, door)
 
-    assert response.status_code == 302, response.content.decode()[-3000:]
+    assert response.status_code == (200 if door == "copy_data" else 302)
     new = Event.objects.exclude(pk__in=before)
     assert new.filter(actor=world.boss).exists(), f"{model} {door} left nothing in the log"
 

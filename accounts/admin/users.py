@@ -1,8 +1,7 @@
 """Users in the admin."""
 
 from django import forms
-from django.contrib import admin
-from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.contrib import admin, messages
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Exists, OuterRef, Q
 from django.template.defaultfilters import filesizeformat
@@ -12,23 +11,25 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.admin import OperationsAdmin, OperationsForm
+from config.admin import REFUSALS, OperationsAdmin, OperationsForm
 from config.admin_actions import SeveralAtOnce
 from config.admin_lines import link
 from config.errors import Conflict
+from config.refusals import refusal_of
 
 from .. import invitations, privacy, roles, second_factor, sign_in
 from ..models import Company, Role, User
 from ..models.roles import SUPER
+from ..models.users import INVITED, UNCONFIRMED
+from ..reasons import MAX_REASON_LENGTH
+from ..views.privacy import as_download
 from ..views.second_factor import confirm_first
 from ._lines import grants_list
 
-NO_PASSWORD = Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
-NOT_PROVED = Q(is_active=False, email_verified_at=None, closed_at=None)
 STATES = {
     "active": (gettext_lazy("Active"), Q(is_active=True)),
-    "invited": (gettext_lazy("Invited"), NOT_PROVED & NO_PASSWORD),
-    "unverified": (gettext_lazy("Address not confirmed"), NOT_PROVED & ~NO_PASSWORD),
+    "invited": (gettext_lazy("Invited"), INVITED),
+    "unverified": (gettext_lazy("Address not confirmed"), UNCONFIRMED),
     "off": (
         gettext_lazy("Switched off"),
         Q(is_active=False, email_verified_at__isnull=False, closed_at=None),
@@ -158,6 +159,17 @@ class RoleChoice(forms.Form):
         return {"add_roles": [self.cleaned_data["role"].name]}
 
 
+class ReasonForm(forms.Form):
+    """Why a super does something to somebody's data."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("How the person asked, and how you knew them"),
+        max_length=MAX_REASON_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("It stands in the audit log, such as: letter of 3 May, known by passport."),
+    )
+
+
 @admin.register(User)
 class UserAdmin(SeveralAtOnce, OperationsAdmin):
     """Invited through accounts.invitations; name, roles, company and whether they may log in by roles.change_user."""
@@ -177,6 +189,8 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
         "invite_again",
         "log_out",
         "remove_second_factors",
+        "copy_data",
+        "erase",
         "delete_selected",
     ]
     chosen_order = ("email",)
@@ -370,3 +384,46 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
         if not sign_in.is_fresh(request):
             return confirm_first(request, request.path)
         return self._change_each(request, self.chosen(request, queryset), second_factor.remove_all)
+
+    def _ask_about_one(self, request, queryset, *, action, title, about, button, perform):
+        """Ask for the reason of what is done to one person's data; with it, `perform(user, reason)`."""
+        if not sign_in.is_fresh(request):
+            return confirm_first(request, request.path)
+        if len(queryset[:2]) != 1:
+            self.message_user(request, _("Choose one person."), messages.ERROR)
+            return None
+        return self.ask(
+            request,
+            queryset,
+            action=action,
+            title=title,
+            about=about,
+            button=button,
+            form_class=ReasonForm,
+            perform=lambda rows, form: perform(rows[0], form.cleaned_data["reason"]),
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("A copy of their data…"))
+    def copy_data(self, request, queryset):
+        def perform(user, reason):
+            try:
+                return as_download(privacy.export_for(by=request.user, user_id=user.pk, reason=reason))
+            except REFUSALS as error:
+                self.message_user(request, refusal_of(error).message, messages.ERROR)
+                return None
+
+        about = _("For somebody who asks for it and cannot log in. Make sure who is asking before you hand it over.")
+        words = {"title": _("A copy of their data"), "about": about, "button": _("Download the copy")}
+        return self._ask_about_one(request, queryset, action="copy_data", perform=perform, **words)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Erase the account…"))
+    def erase(self, request, queryset):
+        def perform(user, reason):
+            self._change_each(request, [user], lambda **who: privacy.erase_now(**who, reason=reason), own=False)
+
+        about = _(
+            "The account is closed at once and erased for good: the person's own folder with every file in it, their "
+            "grants, links and requests. Nothing brings it back."
+        )
+        words = {"title": _("Erase the account"), "about": about, "button": _("Erase for good")}
+        return self._ask_about_one(request, queryset, action="erase", perform=perform, **words)

@@ -276,7 +276,7 @@ class PreferencesInput(InputSerializer):
 
     def validate_mail(self, wishes):
         if len(wishes) > 100:
-            raise serializers.ValidationError("At most 100 kinds.")
+            raise serializers.ValidationError(_("At most 100 kinds."))
         return wishes
 
 

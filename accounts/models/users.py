@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
@@ -13,6 +14,11 @@ from django.utils import timezone
 from .companies import Company
 from .roles import OPS, SUPER, Role
 from .second_factor import Passkey, RolePolicy, TotpDevice
+
+# Whoever opens an account by a mailed link has not opened it: of these, the invited have no password yet.
+NOT_PROVED = models.Q(is_active=False, email_verified_at=None, closed_at=None)
+NO_PASSWORD = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+INVITED, UNCONFIRMED = NOT_PROVED & NO_PASSWORD, NOT_PROVED & ~NO_PASSWORD
 
 
 class UserQuerySet(models.QuerySet):
@@ -39,6 +45,14 @@ class UserQuerySet(models.QuerySet):
         """With `is_ops`: true for whom the pages show the way to the ops page."""
         mine = Role.objects.filter(name=OPS, user=models.OuterRef("pk"))
         return self.annotate(is_ops=models.Q(is_superuser=True) | models.Exists(mine))
+
+    def unconfirmed(self):
+        """Sign-ups whose address nobody has proved: they hold nothing, the address neither."""
+        return self.filter(UNCONFIRMED)
+
+    def holding(self, email):
+        """Those whose address this is, so that nobody else gets it."""
+        return self.filter(email=email).exclude(UNCONFIRMED)
 
     def matching(self, text):
         """Those whose address or name contains `text`, letter case aside."""
@@ -127,6 +141,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_invited(self):
         """True while a super's invitation waits for them: they have neither proved the address nor a password."""
         return not self.is_verified and self.closed_at is None and not self.has_usable_password()
+
+    @property
+    def is_unconfirmed(self):
+        """True for a sign-up whose address nobody has proved."""
+        return not (self.is_active or self.is_verified or self.is_invited) and self.closed_at is None
 
     def get_full_name(self):
         """What other people see."""

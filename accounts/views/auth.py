@@ -16,7 +16,6 @@ from config.throttling import throttle
 
 from .. import lockout, passkeys, passwords, registration, sign_in, tokens
 from ..forms import ForgotPasswordForm, LoginForm, ResetPasswordForm, SignupForm
-from ..models import User
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -162,12 +161,15 @@ def change_email(request):
 def forgot_password(request):
     """Ask for a link to set a new password."""
     form = ForgotPasswordForm(request.POST or None)
-    sent = False
-    if request.method == "POST" and form.is_valid():
-        throttle(request, "forgot_password")
-        passwords.request_reset(email=form.cleaned_data["email"])
-        sent = True
-    return render(request, "accounts/forgot_password.html", {"form": form, "sent": sent})
+    sent, status = False, 200
+    if request.method == "POST":
+        if form.is_valid():
+            throttle(request, "forgot_password")
+            passwords.request_reset(email=form.cleaned_data["email"])
+            sent = True
+        else:
+            status = 400
+    return render(request, "accounts/forgot_password.html", {"form": form, "sent": sent}, status=status)
 
 
 @sensitive_post_parameters("new_password")
@@ -192,8 +194,7 @@ def reset_password(request):
             else:
                 status = 400
         else:
-            active = User.objects.filter(is_active=True)
-            tokens.read_link_token(request.GET.get("token", ""), tokens.RESET, users=active)
+            tokens.read_link_token(request.GET.get("token", ""), tokens.RESET)
     except Refused as refusal:
         state, status = link_state(refusal), refusal.status
     return render(request, "accounts/reset_password.html", {"form": form, "state": state}, status=status)

@@ -26,15 +26,19 @@ def own_data(request):
         throttle(request, "data_export")
         done, blocks = attempt(form, privacy.export, user=request.user, **form.cleaned_data)
         if done:
-            response = StreamingHttpResponse(blocks, content_type="application/json")
-            name = f"portal-data-{timezone.now():%Y-%m-%d}.json"
-            response["Content-Disposition"] = f'attachment; filename="{name}"'
-            response["X-Content-Type-Options"] = "nosniff"
-            # nginx would gather it in a file before a slow client has read it.
-            response["X-Accel-Buffering"] = "no"
-            return response
+            return as_download(blocks)
     context = {"form": form, "archives": privacy.archives_of(request.user)}
     return render(request, "accounts/profile_data.html", context, status=400 if form.errors else 200)
+
+
+def as_download(blocks):
+    """The answer that sends a copy of somebody's data, `blocks` of bytes, as a file."""
+    response = StreamingHttpResponse(blocks, content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="portal-data-{timezone.now():%Y-%m-%d}.json"'
+    response["X-Content-Type-Options"] = "nosniff"
+    # nginx would gather it in a file before a slow client has read it.
+    response["X-Accel-Buffering"] = "no"
+    return response
 
 
 @sensitive_post_parameters("password")

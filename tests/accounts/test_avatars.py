@@ -11,6 +11,7 @@ from django.test import Client
 from PIL import Image, PngImagePlugin
 
 from accounts.models import User
+from tests.fakes import pictures
 
 pytestmark = pytest.mark.django_db
 SECRET = "taken at 1.29 S 36.82 E"
@@ -115,6 +116,12 @@ def test_a_picture_on_its_side_is_turned_upright(send, stored):
     assert bottom[2] > 200 > 60 > bottom[0]
 
 
+@pytest.mark.parametrize("content", pictures.ODD_TAGS.values(), ids=pictures.ODD_TAGS.keys())
+def test_odd_tags_beside_the_one_that_turns_a_picture_do_not_matter(content, send, stored):
+    assert send(content, name="me.jpg", content_type="image/jpeg").status_code == 200
+    assert Image.open(io.BytesIO(stored())).size == (256, 256)
+
+
 def test_bytes_behind_the_picture_are_dropped(send, stored):
     assert send(picture("PNG") + b"<script>alert(1)</script>").status_code == 200
     assert b"<script>" not in stored()
@@ -133,6 +140,7 @@ def test_bytes_behind_the_picture_are_dropped(send, stored):
         (picture("PNG")[:400], 400, "avatar_unreadable"),
         (picture("JPEG")[:700], 400, "avatar_unreadable"),
         (picture("WEBP")[:-40], 400, "avatar_unreadable"),
+        (pictures.png_with_cut_exif(), 400, "avatar_unreadable"),
         (bomb(), 400, "avatar_too_many_pixels"),
         (bomb(8_000, 8_000), 400, "avatar_too_many_pixels"),
         (b"\x89PNG" + b"\0" * (5 * 1024 * 1024), 413, "avatar_too_large"),

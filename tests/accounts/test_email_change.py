@@ -77,6 +77,32 @@ def test_a_changed_profile_is_in_the_log(api_as, people):
     assert (event.actor, event.detail) == (people["client"], {"changed": ["name", "bio"]})
 
 
+def test_a_letter_proves_no_mailbox_but_its_own(asks, client, people, outbox):
+    asks("mine@example.org")
+    asks("victim@example.org")
+
+    messages = {message.to[0]: message for message in outbox() if "?token=" in message.body}
+
+    assert set(messages) == {"victim@example.org"}
+    assert confirm(client, token_in(messages["victim@example.org"])).status_code == 200
+
+
+def test_an_address_that_a_sign_up_never_proved_is_free(asks, client, people, outbox):
+    UserFactory(email=NEW, is_active=False, email_verified_at=None, roles=["client"])
+    asks()
+
+    assert confirm(client, token_in(outbox()[0])).status_code == 200
+
+    assert [user.pk for user in User.objects.filter(email=NEW)] == [people["client"].pk]
+
+
+def test_the_wish_for_an_address_is_in_the_log(asks, people):
+    asks()
+
+    event = Event.objects.get(action=Action.PROFILE_CHANGED)
+    assert (event.actor, event.detail) == (people["client"], {"changed": ["pending_email"]})
+
+
 def test_opening_the_page_changes_nothing(asks, client, people, outbox):
     asks()
 
@@ -145,6 +171,7 @@ def test_a_new_password_makes_a_pending_change_stale(asks, client, people, outbo
         {"token": tokens.make_link_token(user, tokens.RESET), "new_password": "nine purple trains"},
     )
 
+    assert User.objects.get(pk=user.pk).pending_email == "", "the profile waits for it no longer"
     assert confirm(client, token).status_code == 410
     assert email_of(people["client"]) == "client@example.org"
 

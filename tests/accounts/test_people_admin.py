@@ -1,9 +1,11 @@
 """People in the admin: companies, roles and users, by the same operations as everywhere, and for supers alone."""
 
+import json
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
@@ -12,15 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import companies, invitations, roles
-from accounts.models import Company, Role, User
+from accounts import api_tokens, companies, invitations, privacy, roles
+from accounts.models import Company, Notification, Role, User
 from audit.models import Action, Event
 from config.errors import Refused
 from fileshare import folders, holds
 from fileshare.models import Folder
 from tests.accounts.letters import token_in
 from tests.accounts.test_races import at_once
-from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant
+from tests.factories import CompanyFactory, FolderFactory, UserFactory, grant, proved
 
 pytestmark = pytest.mark.django_db
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -543,6 +545,18 @@ def anybody_signs_up(api_as):
     return lambda email: api_as(None).post("/api/auth/signup", {"email": email, **body})
 
 
+def test_a_sign_up_nobody_confirmed_keeps_nobody_from_being_invited(people, role, outbox, anybody_signs_up):
+    anybody_signs_up("amina@example.org")
+    stale = token_in(outbox()[-1])
+
+    user = invitations.invite(by=people["super"], email="amina@example.org", name="Amina", roles=["ops"])
+
+    assert (user.is_invited, roles.role_names(user)) == (True, ["ops"])
+    assert Client().post("/verify-email", {"token": stale}).status_code == 410
+    assert accept(token_in(outbox()[-1])).status_code == 200
+    assert not fresh(user).check_password("stolen green boats")
+
+
 def test_an_invitation_is_withdrawn(token, invited, admin):
     assert admin.post(f"{USERS}{invited.pk}/delete/", {"post": "yes"}).status_code == 302
 
@@ -841,3 +855,133 @@ def test_logging_out_of_the_admin_is_recorded(admin, people):
 
     assert Event.objects.filter(action=Action.LOGOUT, actor=people["super"]).exists()
     assert admin.get("/admin/").status_code == 302
+
+
+# --- Roles that go ----------------------------------------------------------------------------------
+
+
+def test_a_role_that_goes_is_told_to_its_holders_and_stands_in_the_log(people):
+    boss = people["super"]
+    role = roles.save_role(by=boss, name="auditor", permissions=["view_event"])
+    roles.change_user(by=boss, user_id=people["client"].pk, add_roles=["auditor"])
+    roles.save_role(by=boss, role_id=role.pk, name="examiner", requires_second_factor=True)
+
+    roles.delete_role(by=boss, role_id=role.pk)
+
+    made, renamed, deleted = Event.objects.filter(action=Action.ROLE_CHANGED).order_by("created_at")
+    assert made.detail["before"] == {}
+    assert (renamed.detail["before"]["name"], renamed.detail["after"]["name"]) == ("auditor", "examiner")
+    assert deleted.detail == {"before": renamed.detail["after"], "holders": 1, "deleted": True}
+    notice = Notification.objects.filter(user=people["client"], type="account_changed").latest("created_at")
+    assert notice.payload["roles_removed"] == ["examiner"]
+
+
+def test_a_role_that_folders_are_open_to_stays(people, company_folder):
+    role = roles.save_role(by=people["super"], name="auditor")
+    given = grant(company_folder, "download", role=role)
+
+    with pytest.raises(Refused) as refused:
+        roles.delete_role(by=people["super"], role_id=role.pk)
+
+    assert (refused.value.status, refused.value.code) == (409, "not_empty")
+    given.delete()
+    roles.delete_role(by=people["super"], role_id=role.pk)
+
+
+def test_what_changes_nothing_is_recorded_as_nothing_by_the_api_too(people, api_as):
+    before = fresh(people["client"]).updated_at
+
+    answer = api_as("super").patch(f"/api/admin/users/{people['client'].pk}", {"roles": ["client"]})
+
+    assert answer.status_code == 200
+    assert fresh(people["client"]).updated_at == before
+    assert not Event.objects.filter(action=Action.USER_CHANGED).exists()
+
+
+def test_tokens_a_super_ended_are_not_told_as_their_owners_doing(people):
+    later = timezone.now() + timedelta(days=1)
+    api_tokens.create(user=people["client"], name="nightly", scopes=["files:read"], expires_at=later)
+
+    roles.change_user(by=people["super"], user_id=people["client"].pk, is_active=False)
+
+    assert Event.objects.get(action=Action.API_TOKEN_REVOKED).actor == people["super"]
+
+
+# --- Somebody's data --------------------------------------------------------------------------------
+
+WHY = "Letter of 3 May, known by passport"
+
+
+@pytest.fixture
+def proved_admin(admin, people):
+    proved(admin, people["super"])
+    return admin
+
+
+def test_a_copy_of_their_data_is_asked_for_with_a_reason(proved_admin, people):
+    asked = act(proved_admin, "copy_data", [people["client"]])
+    assert "It stands in the audit log" in asked.content.decode()
+    assert not Event.objects.filter(action=Action.DATA_EXPORTED).exists()
+
+    copy = act(proved_admin, "copy_data", [people["client"]], apply="1", reason=WHY)
+
+    assert json.loads(b"".join(copy.streaming_content))["account"]["email"] == "client@example.org"
+    assert Event.objects.get(action=Action.DATA_EXPORTED).detail == {"reason": WHY, "on_behalf": True}
+
+
+def test_an_account_is_erased_with_a_reason(proved_admin, people):
+    act(proved_admin, "erase", [people["client"]], apply="1", reason=" ")
+    assert fresh(people["client"]).closed_at is None
+
+    act(proved_admin, "erase", [people["client"]], apply="1", reason=WHY)
+
+    assert fresh(people["client"]).closed_at is not None
+    assert Event.objects.get(action=Action.ACCOUNT_CLOSED).detail["reason"] == WHY
+
+
+@pytest.mark.parametrize("action", ["copy_data", "erase"])
+def test_one_person_at_a_time_and_only_for_who_just_proved_who_they_are(action, admin, people):
+    first = act(admin, action, [people["client"]], apply="1", reason=WHY)
+    assert first.request["PATH_INFO"] == "/profile/security/confirm"
+
+    proved(admin, people["super"])
+    response = act(admin, action, [people["client"], people["stranger"]], apply="1", reason=WHY)
+
+    assert texts(response) == ["Choose one person."]
+    assert not Event.objects.filter(action__in=[Action.DATA_EXPORTED, Action.ACCOUNT_CLOSED]).exists()
+
+
+def test_nobody_erases_themselves_here(proved_admin, people):
+    UserFactory(roles=["super"], is_superuser=True)
+
+    response = act(proved_admin, "erase", [people["super"]], apply="1", reason=WHY)
+
+    assert "This is your own account." in texts(response)[0]
+    assert fresh(people["super"]).closed_at is None
+
+
+def test_what_django_keeps_of_edits_names_no_erased_person(proved_admin, form_of, people):
+    user = people["client"]
+    proved_admin.post(f"{USERS}{user.pk}/change/", form_of(user, name="Another"))
+    assert LogEntry.objects.filter(object_repr=user.email).exists()
+
+    privacy.erase_now(by=people["super"], user_id=user.pk, reason=WHY)
+    assert privacy.erase(fresh(user))
+
+    assert not LogEntry.objects.filter(object_repr=user.email).exists()
+
+
+def test_an_erasure_waits_for_the_store_that_holds_the_picture(people, monkeypatch):
+    user = people["client"]
+    User.objects.filter(pk=user.pk).update(avatar="avatars/x.png")
+    privacy.erase_now(by=people["super"], user_id=user.pk, reason=WHY)
+
+    def away(storage, name):
+        raise Refused(503, "store_unavailable", "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(fresh(user).avatar.storage._wrapped), "delete", away, raising=False)
+        assert privacy.erase_closed() == 0
+    assert fresh(user).avatar.name == "avatars/x.png"
+    assert privacy.erase_closed() == 1
+    assert not fresh(user).avatar

@@ -797,7 +797,8 @@ def test_a_super_sets_the_rule_in_the_admin(people):
 
     assert response.status_code == 302, response.context["errors"]
     assert RolePolicy.objects.get().requires_second_factor
-    assert actions(Action.ROLE_CHANGED)[-1]["requires_second_factor"] is True
+    detail = actions(Action.ROLE_CHANGED)[-1]
+    assert [detail[when]["requires_second_factor"] for when in ("before", "after")] == [False, True]
     browser.post(path, {"name": role.name, "permissions": []})
     assert not RolePolicy.objects.get().requires_second_factor
 

@@ -1,9 +1,14 @@
 """Signing up: one answer for every address, and nothing is active before the mailbox is proved."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from django.contrib.auth import hashers
+from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts import registration
 from accounts.models import OutgoingMail, User
 from audit.models import Action, Event
 from tests.accounts.letters import link_in, token_in
@@ -88,6 +93,33 @@ def test_signing_up_again_replaces_the_password_and_makes_the_earlier_link_stale
     assert user.name == "Amina Again"
     assert user.check_password("nine purple trains")
     assert not user.check_password(NEW["password"])
+
+
+def test_who_signs_somebody_up_again_and_again_leaves_their_link_good(anybody, outbox, settings):
+    settings.RATELIMIT_ENABLE = True
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "signup": "100/d", "unasked_letters": "2/d"}
+    sign_up(anybody, password="stolen green boats")
+    sign_up(anybody)
+    token = token_in(outbox()[-1])
+
+    answers = [sign_up(anybody, password="stolen green boats") for _time in range(3)]
+
+    assert {(answer.status_code, str(answer.json())) for answer in answers} == {(201, str(answers[0].json()))}
+    assert len(outbox()) == 2
+    assert anybody.get("/api/auth/verify-email", {"token": token}).status_code == 200
+    assert User.objects.get(email=NEW["email"]).check_password(NEW["password"])
+    assert Event.objects.filter(action=Action.SIGNUP, detail={"taken": False, "mailed": False}).count() == 3
+
+
+def test_a_sign_up_nobody_confirmed_is_forgotten_after_a_month(anybody, people):
+    sign_up(anybody)
+    for days, count in ((29, 0), (31, 1)):
+        with time_machine.travel(timezone.now() + timedelta(days=days)):
+            assert registration.forget_unconfirmed() == count
+
+    assert not User.objects.filter(email=NEW["email"]).exists()
+    assert Event.objects.get(action=Action.ACCOUNT_ERASED).target_name == NEW["email"]
+    assert User.objects.filter(pk__in=[user.pk for user in people.values()]).count() == len(people)
 
 
 def test_the_link_is_shown_only_where_settings_say_so(anybody, settings, people):

@@ -6,8 +6,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts import tokens
-from accounts.models import User
+from accounts import mail, tokens
+from accounts.models import OutgoingMail, User
 from audit.models import Action, Event
 from tests.accounts.letters import link_in
 from tests.factories import PASSWORD, UserFactory
@@ -103,6 +103,27 @@ def test_a_token_that_is_not_ours_is_refused(spend, forge, client, newcomer, tok
 @pytest.mark.parametrize("purpose", [tokens.RESET, tokens.CHANGE_EMAIL])
 def test_a_token_of_another_purpose_is_not_one(spend, purpose, client, newcomer):
     assert spend(client, tokens.make_link_token(newcomer, purpose)).status_code == 400
+    assert not is_active(newcomer)
+
+
+def test_a_second_letter_lets_nobody_back_in(client, newcomer, outbox):
+    """Written before the first was used, sent after a super switched the account off."""
+    late = mail.post("verify_email", to=newcomer.email, user_id=str(newcomer.pk))
+    by_api(client, tokens.make_link_token(newcomer, tokens.VERIFY))
+    User.objects.filter(pk=newcomer.pk).update(is_active=False)
+
+    assert outbox() == []
+    assert OutgoingMail.objects.get(pk=late.pk).sent_at
+    made_now = tokens.make_link_token(User.objects.get(pk=newcomer.pk), tokens.VERIFY)
+    assert by_api(client, made_now).status_code == 410
+    assert not is_active(newcomer)
+
+
+@pytest.mark.parametrize("spend", [by_api, by_page])
+def test_a_closed_account_is_not_opened(spend, client, newcomer, token):
+    User.objects.filter(pk=newcomer.pk).update(closed_at=timezone.now())
+
+    assert spend(client, token).status_code == 410
     assert not is_active(newcomer)
 
 

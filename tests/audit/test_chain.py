@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from audit import chain, heads, triggers, verifying
+from audit import chain, heads, tasks, triggers, verifying
 from audit.log import record, record_many
 from audit.models import Action, ChainHead, Event
 from config import metrics
@@ -265,7 +265,7 @@ def test_an_older_end_put_back_is_caught_by_the_head_that_is_kept_elsewhere(log)
     older = ChainHead.objects.get()
     record(Action.DELETE, email="culprit@example.org")
     chain.seal()
-    assert verifying.keep_head().seq == 7
+    assert verifying.keep_head()[0].seq == 7
     tamper("DELETE FROM audit_event WHERE seq = 7")
     tamper("UPDATE audit_chainhead SET seq = 6, hash = %s, signature = %s", older.hash, older.signature)
 
@@ -321,6 +321,17 @@ def test_a_look_at_the_end_takes_no_alarm_back(log):
     assert metrics.recall("audit_faults") == 1
     verifying.verify(after=0)
     assert metrics.recall("audit_faults") == 1
+
+
+def test_a_check_is_told_for_longer_than_the_next_takes_to_come_and_not_for_ever(log, monkeypatch):
+    verifying.verify()
+    assert metrics.recall("audit_faults") == 0
+    assert timedelta(days=7) < verifying.TOLD_FOR <= timedelta(days=8)
+
+    monkeypatch.setattr(verifying, "TOLD_FOR", timedelta(0))
+    verifying.verify()
+
+    assert metrics.recall("audit_faults") is None
 
 
 def test_a_log_of_some_days_without_a_head_is_suspicious(log):
@@ -552,10 +563,10 @@ def test_accepting_while_rows_are_placed_breaks_nothing(settings, tmp_path):
     assert verdict() == []
 
 
-def test_one_head_a_day_and_none_over_a_fault(log):
-    head = verifying.keep_head()
+def test_one_head_a_day_and_none_over_a_fault(log, caplog):
+    head, _faults = verifying.keep_head()
     assert (head.seq, head.hash) == (6, log[5].hash)
-    assert verifying.keep_head() is None, "today's is there"
+    assert verifying.keep_head()[0] is None, "today's is there"
     assert heads.kept() == ([head], [])
     record(Action.LOGIN, email="a@example.org")
     chain.seal()
@@ -566,8 +577,10 @@ def test_one_head_a_day_and_none_over_a_fault(log):
         default_storage.save(yesterday, ContentFile(stored.read()))
     default_storage.delete(name)
 
-    assert verifying.keep_head() is None
+    tasks.keep_head()
+
     assert len(heads.kept()[0]) == 1
+    assert "row 7: it was changed or moved" in caplog.text
 
 
 def test_a_strange_file_among_the_heads_stops_nothing_and_is_told(log):
@@ -581,7 +594,10 @@ def test_a_head_nobody_signed_does_not_steer_the_next(log):
     forged = heads.Head(seq=10**6, hash="x", signed_at="2999-01-01T00:00:00+00:00", signature="x")
     heads.write(forged, "9999.json")
 
-    assert verifying.keep_head().seq == 6
+    head, (fault,) = verifying.keep_head()
+
+    assert head.seq == 6
+    assert "is not signed by this portal" in fault.text
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"seq": "1", "hash": "", "signed_at": "", "signature": ""}'])
@@ -596,4 +612,4 @@ def test_an_empty_log_is_whole(capsys):
     call_command("verify_audit")
 
     assert "whole: 0 rows" in capsys.readouterr().out
-    assert verifying.keep_head() is None
+    assert verifying.keep_head()[0] is None

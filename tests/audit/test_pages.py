@@ -152,15 +152,16 @@ def test_reading_in_the_admin_is_a_row_too(boss):
 
 def test_what_is_asked_of_the_admin_never_breaks_its_row(boss):
     assert boss.get("/admin/audit/event/?q=%00&x=%ED%A0%80").status_code in (200, 302)
+    assert boss.get("/admin/audit/event/?%00=1&%ED%A0%80=2").status_code in (200, 302)
     assert boss.get("/admin/audit/event/?q=Super@Example.org").status_code == 200
 
 
 def test_looking_at_one_row_in_the_admin_is_a_row(boss, people):
     row = record(Action.LOGIN, user=people["client"])
 
-    assert boss.get(f"/admin/audit/event/{row.pk}/change/").status_code == 200
-
-    assert Event.objects.filter(action="log_read", detail__filters__id=str(row.pk)).exists()
+    for number, page in enumerate(("change", "history"), start=1):
+        assert boss.get(f"/admin/audit/event/{row.pk}/{page}/").status_code == 200
+        assert Event.objects.filter(action="log_read", detail__filters__id=str(row.pk)).count() == number
 
 
 def test_the_csv_holds_every_row_and_no_formula(boss, people):
@@ -208,6 +209,14 @@ def test_activity_by_day(people):
         now.astimezone(UTC).date(): 1,
         (now - timedelta(days=3)).astimezone(UTC).date(): 1,
     }
+
+
+def test_the_last_day_of_the_activity_is_the_last_of_the_filter(boss):
+    end = datetime(2026, 11, 21, tzinfo=UTC)
+
+    rows = reading.activity(Event.objects.all(), end=end)
+
+    assert [rows[0]["day"].isoformat(), rows[-1]["day"].isoformat()] == ["2026-10-22", "2026-11-20"]
 
 
 def test_as_many_queries_for_many_rows(boss, people):

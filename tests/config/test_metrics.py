@@ -122,7 +122,7 @@ def test_requests_are_counted_by_route_and_class_and_never_by_path(told, client,
     client.force_login(people["client"])
     before = told()["portal_requests_total"]
 
-    for path in ("/files/", "/nowhere", f"/files/{uuid.uuid4()}/", "/share/" + "x" * 43):
+    for path in ("/files/", "/nowhere", f"/files/{uuid.uuid4()}/", "/share/" + "x" * 43, "/notifications/live"):
         client.get(path)
     client.generic("BREW", "/files/")
 
@@ -134,6 +134,7 @@ def test_requests_are_counted_by_route_and_class_and_never_by_path(told, client,
         ("GET", "unmatched", "4xx"),
         ("GET", "file", "4xx"),
         ("GET", "share", "4xx"),
+        ("GET", "notifications-live", "4xx"),
     } <= routes
     assert "other" in {method for method, *_rest in routes}
 
@@ -267,6 +268,16 @@ def test_a_number_a_job_left_is_told(told):
     now = told()
     assert 100 <= now["portal_backup_age_seconds"][()] < 200
     assert now["portal_audit_faults"][()] == 0
+
+
+@pytest.mark.django_db
+def test_a_number_is_told_no_longer_than_it_lives(told):
+    metrics.remember("audit_faults", 0, lifetime=timedelta(days=1))
+    assert told()["portal_audit_faults"][()] == 0
+
+    metrics.remember("audit_faults", 0, lifetime=timedelta(0))
+
+    assert "portal_audit_faults" not in told()
 
 
 @pytest.mark.django_db

@@ -1,5 +1,8 @@
 """A person's data, copied or erased for them by whoever keeps the machine."""
 
+import os
+from contextlib import suppress
+
 from django.core.exceptions import PermissionDenied
 from django.core.management import BaseCommand, CommandError
 
@@ -45,9 +48,14 @@ class Command(BaseCommand):
                 self.stdout.write(block.decode(), ending="")
             return
         try:
-            with open(output, "xb") as file:
+            # Nobody else on the machine is to read it.
+            with open(output, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                 file.writelines(blocks)
+        except FileExistsError as error:
+            raise CommandError(f"{output}: {error.strerror}") from error
         except OSError as error:
+            with suppress(FileNotFoundError):
+                os.unlink(output)
             raise CommandError(f"{output}: {error.strerror}") from error
         self.stdout.write(f"Written to {output}.")
 
