@@ -270,13 +270,14 @@ def audit(field, folder, source, sizes):
             portal = stack.enter_context(servers.portal(f"audit-{database.lower()}", folder, **settings))
             portal.inside("folder", "logged")
             for processes in (1, 8):
-                count = max(10, sizes.small // 10 // processes)
+                count = max(4, sizes.small // 10 // processes)
                 contenders = {
                     "an upload": works.timed_inside(portal, "uploads", "logged", processes, count),
                     "without its row": works.timed_inside(portal, "uploads", "logged", processes, count, False),
                     "a row alone": works.timed_inside(portal, "appends", "logged", processes, count),
                 }
-                yield works.Work(f"audit, {database}, {processes} at once", "requests", "an upload", contenders)
+                title = f"audit, {database}, {processes} at once"
+                yield works.Work(title, "requests", "an upload", contenders, turns=max(1, sizes.small // 500))
 
 
 def initiate(field, folder, source, sizes):

@@ -38,22 +38,26 @@ class Sample:
 
 @dataclass
 class Work:
-    """`unit` is what `amount` counts: MiB moved, or requests answered. Ratios are rates over that of `limit`."""
+    """`unit` is what `amount` counts: MiB moved, or requests answered. Ratios are rates over that of `limit`.
+
+    A round has `turns` turns of each contender: many, where a difference of a few percent is looked for.
+    """
 
     name: str
     unit: str
     limit: str
     contenders: dict
     note: str = ""
+    turns: int = 1
     samples: dict = field(default_factory=dict)
 
     def run(self, rounds, tell):
         """All contenders, one after the other, as many times."""
-        for turn in range(rounds):
+        for turn in range(rounds * self.turns):
             for name, contender in self.contenders.items():
                 sample = contender()
                 self.samples.setdefault(name, []).append(sample)
-                tell(f"{self.name}, round {turn + 1} of {rounds}, {name}: {sample.seconds:.3f} s")
+                tell(f"{self.name}, turn {turn + 1} of {rounds * self.turns}, {name}: {sample.seconds:.3f} s")
 
 
 def client(job, **facts):
@@ -90,8 +94,13 @@ def load(server, amount, job, **facts):
 
 
 def timed_inside(portal, job, slug, processes, count, *options):
-    """A contender: a job of bench.inside that says how long it took, so many processes at once."""
-    return lambda: Sample(portal.inside(job, slug, processes, count, *options), processes * count)
+    """A contender: a job of bench.inside that says what it took, so many processes at once."""
+
+    def turn():
+        seconds, user, system = portal.inside(job, slug, processes, count, *options)
+        return Sample(seconds, processes * count, user, system)
+
+    return turn
 
 
 # --- Upload ----------------------------------------------------------------------------------------

@@ -123,25 +123,28 @@ class Keyset:
         A row of two pieces counts twice. One moment bounds every piece: bounds of their own would let a page end at
         an old row of one, and the next begin beyond rows of another that no page has shown. Asks one query.
         """
-        edges = {f"edge_{number}": self._edge(pieces, max(size, 1)) for number, size in enumerate(sizes)}
+        queries = [self._onward(piece).values(self.time_field).query.sql_with_params() for piece in pieces]
+        field = pieces[0].model._meta.get_field(self.time_field)
+        edges = {f"edge_{number}": self._edge(queries, max(size, 1), field) for number, size in enumerate(sizes)}
         # Whatever row it is asked of: Django has no query without a table.
         asked = pieces[0].model._base_manager.order_by().annotate(**edges).values_list(*edges)[:1]
         moments = next(iter(asked), [None] * len(sizes))
         bound = f"{self.time_field}__{'gte' if self.direction == 'n' else 'lte'}"
         return [Q() if moment is None else Q((bound, moment)) for moment in moments]
 
-    def _edge(self, pieces, size):
-        """The time of the `size`th row of all pieces from here, as an expression."""
+    def _edge(self, queries, size, field):
+        """The time of the `size`th row from here of what all (SQL, parameters) give in order, as an expression."""
         # Each piece by itself gives its rows in order from an index, and the database merges them.
-        union, params = _union(self._onward(piece).values(self.time_field)[:size] for piece in pieces)
+        union, params = _union((f"{sql} LIMIT {size}", values) for sql, values in queries)
         # Names and a number of our own.
         order = f"{self.time_field}{' DESC' if self.direction == 'n' else ''}"
         sql = f"SELECT {self.time_field} FROM ({union}) AS pieces ORDER BY {order} LIMIT 1 OFFSET {size - 1}"  # noqa: S608
-        return RawSQL(sql, params, output_field=pieces[0].model._meta.get_field(self.time_field))  # noqa: S611
+        return RawSQL(sql, params, output_field=field)  # noqa: S611
 
     def _first_of(self, pieces):
         """The ids of the first rows of each piece from here, a page's worth, as an expression for `pk__in`."""
-        return RawSQL(*_union(self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces))  # noqa: S611
+        first = (self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces)
+        return RawSQL(*_union(queryset.query.sql_with_params() for queryset in first))  # noqa: S611
 
     def _onward(self, queryset):
         older = self.direction == "n"
@@ -156,9 +159,9 @@ class Keyset:
         return queryset.order_by(*order)
 
 
-def _union(querysets):
-    """(SQL, parameters) of the rows of all of them."""
-    queries = [queryset.query.sql_with_params() for queryset in querysets]
+def _union(queries):
+    """(SQL, parameters) of the rows of all of them, each (SQL, parameters)."""
+    queries = list(queries)
     # Django's own SQL of our own querysets; what people write is a parameter.
     union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS piece" for sql, _params in queries)  # noqa: S608
     return union, [value for _sql, params in queries for value in params]

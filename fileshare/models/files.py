@@ -158,7 +158,9 @@ class FileQuerySet(models.QuerySet):
         if len(folders) > MAX_PIECES:
             return None
         places = [Q(folder=folder) for folder in folders]
-        return [self.kept().filter(CLEAN, place) for place in [*places, Q(visibility=Visibility.PUBLIC)]]
+        # Once: to put it together takes Django as long as to ask the database.
+        kept = self.kept().filter(CLEAN)
+        return [kept.filter(place) for place in [*places, Q(visibility=Visibility.PUBLIC)]]
 
     def visible_to(self, user):
         """Those `user` may know of: what they may download, and their own where they still see the folder.
