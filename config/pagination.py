@@ -116,35 +116,29 @@ class Keyset:
         """True when there are rows beyond `page`, in the direction of the request."""
         return bool(page.next if self.direction == "n" else page.previous)
 
-    def windows(self, pieces, *sizes):
-        """For each size a condition that holds the next `size` rows of all `pieces` together from here; an empty one
-        where there are fewer.
+    def window(self, pieces, size):
+        """A condition that holds the next `size` rows of all `pieces` together from here; an empty one where there
+        are fewer.
 
         A row of two pieces counts twice. One moment bounds every piece: bounds of their own would let a page end at
         an old row of one, and the next begin beyond rows of another that no page has shown. Asks one query.
         """
-        queries = [self._onward(piece).values(self.time_field).query.sql_with_params() for piece in pieces]
-        field = pieces[0].model._meta.get_field(self.time_field)
-        edges = {f"edge_{number}": self._edge(queries, max(size, 1), field) for number, size in enumerate(sizes)}
-        # Whatever row it is asked of: Django has no query without a table.
-        asked = pieces[0].model._base_manager.order_by().annotate(**edges).values_list(*edges)[:1]
-        moments = next(iter(asked), [None] * len(sizes))
-        bound = f"{self.time_field}__{'gte' if self.direction == 'n' else 'lte'}"
-        return [Q() if moment is None else Q((bound, moment)) for moment in moments]
-
-    def _edge(self, queries, size, field):
-        """The time of the `size`th row from here of what all (SQL, parameters) give in order, as an expression."""
+        model = pieces[0].model
         # Each piece by itself gives its rows in order from an index, and the database merges them.
-        union, params = _union((f"{sql} LIMIT {size}", values) for sql, values in queries)
+        union, params = _union(self._onward(piece).values(self.time_field)[:size] for piece in pieces)
         # Names and a number of our own.
         order = f"{self.time_field}{' DESC' if self.direction == 'n' else ''}"
         sql = f"SELECT {self.time_field} FROM ({union}) AS pieces ORDER BY {order} LIMIT 1 OFFSET {size - 1}"  # noqa: S608
-        return RawSQL(sql, params, output_field=field)  # noqa: S611
+        edge = RawSQL(sql, params, output_field=model._meta.get_field(self.time_field))  # noqa: S611
+        # Whatever row it is asked of: Django has no query without a table.
+        asked = model._base_manager.order_by().annotate(edge=edge).values_list("edge", flat=True)[:1]
+        moment = next(iter(asked), None)
+        bound = f"{self.time_field}__{'gte' if self.direction == 'n' else 'lte'}"
+        return Q() if moment is None else Q((bound, moment))
 
     def _first_of(self, pieces):
         """The ids of the first rows of each piece from here, a page's worth, as an expression for `pk__in`."""
-        first = (self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces)
-        return RawSQL(*_union(queryset.query.sql_with_params() for queryset in first))  # noqa: S611
+        return RawSQL(*_union(self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces))  # noqa: S611
 
     def _onward(self, queryset):
         older = self.direction == "n"
@@ -159,9 +153,9 @@ class Keyset:
         return queryset.order_by(*order)
 
 
-def _union(queries):
-    """(SQL, parameters) of the rows of all of them, each (SQL, parameters)."""
-    queries = list(queries)
+def _union(querysets):
+    """(SQL, parameters) of the rows of all of them."""
+    queries = [queryset.query.sql_with_params() for queryset in querysets]
     # Django's own SQL of our own querysets; what people write is a parameter.
     union = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS piece" for sql, _params in queries)  # noqa: S608
     return union, [value for _sql, params in queries for value in params]

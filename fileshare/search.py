@@ -100,24 +100,21 @@ def find(*, user, wanted, pages):
     def among(some):
         return pages.page(rows, pieces=[piece.filter(*conditions) for piece in some])
 
-    def within(window):
-        return among([piece.filter(window) for piece in pieces])
+    def among_next(size):
+        """(the Page from so many next rows, whether there are more than those)."""
+        window = pages.window(pieces, size)
+        return among([piece.filter(window) for piece in pieces]), bool(window)
 
-    if not terms:
-        return among(pieces)
-    newest, many = pages.windows(pieces, NEWEST, MANY)
-    if not many:
-        return among(pieces)
     ways = _ways(terms)
     if not ways:
-        return within(many) if wanted.words else among(pieces)
-    page = within(newest)
-    if pages.goes_on(page):
+        return among_next(MANY)[0] if wanted.words else among(pieces)
+    page, are_more = among_next(NEWEST)
+    if pages.goes_on(page) or not are_more:
         return page
     size, way = _smallest(ways)
     if size > FEW:
-        page = within(many)
-        if pages.goes_on(page):
+        page, are_more = among_next(MANY)
+        if pages.goes_on(page) or not are_more:
             return page
     rest = [term.looked_at() for term in terms if term not in way.answered]
     return pages.page(rows.filter(*rest, pk__in=search_index.among(*way.ids)))

@@ -682,11 +682,10 @@ def test_requests_and_closing_at_once_leave_nothing_reserved(people):
     assert space(row.folder) == (0, 0)
 
 
+@pytest.mark.postgres  # SQLite has one writer at a time
 @REAL_TRANSACTIONS
 @pytest.mark.parametrize("end", ["close", "renew_address"])
 def test_a_request_ends_while_a_file_comes_in_by_it_and_neither_waits_for_the_other(end, people, monkeypatch):
-    if connection.vendor == "sqlite":
-        pytest.skip("one writer at a time")
     row = ask_for_files(people["client"])
     outsider = Outsider(row)
     outsider.start(name="Amina")
