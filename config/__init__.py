@@ -1,4 +1,4 @@
-"""Ground floor of the portal (settings, errors, paging …) and its roof (URL table, Celery, WSGI)."""
+"""What all apps stand on (settings, errors, paging …), and what ties them together (URL table, Celery, WSGI)."""
 
 from .celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""The one way from an id to a row."""
+"""Look up a row by its id; every view does it here."""
 
 import uuid
 
@@ -9,8 +9,8 @@ from django.http import Http404
 def get_allowed(pk, *, visible, allowed):
     """The row `pk` of the queryset `allowed`.
 
-    Raises Http404 when it is not in `visible` (or `pk` is no id at all), PermissionDenied when it
-    is visible but not allowed. Ask inside the transaction; `allowed` may carry select_for_update.
+    Raises Http404 when `visible` does not hold the row or `pk` is not an id. Raises PermissionDenied when the row is
+    visible but not allowed. Call it inside the transaction; `allowed` may carry select_for_update.
     """
     try:
         return allowed.get(pk=pk)
@@ -22,7 +22,7 @@ def get_allowed(pk, *, visible, allowed):
 
 
 def get_visible(pk, visible):
-    """The row `pk` of `visible`, or Http404; a malformed id is just an unknown one."""
+    """The row `pk` of `visible`. Raises Http404; a malformed id counts as unknown."""
     try:
         return visible.get(pk=pk)
     except (visible.model.DoesNotExist, ValidationError, ValueError, TypeError, OverflowError):

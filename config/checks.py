@@ -1,6 +1,6 @@
-"""What `manage.py check --deploy` says of settings that start and are still not wise.
+"""Warnings of `manage.py check --deploy` about settings that work but are unwise.
 
-What must never run stops the start in config.settings; here is what an operator should know of.
+config.settings stops the start for settings that must never run. The checks here tell an operator about the rest.
 """
 
 import base64
@@ -13,14 +13,16 @@ from django.core import checks
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
-from .own_secrets import own_secrets
+from .http.throttling import RATES
+from .outside.own_secrets import own_secrets
+from .watch import parts
 
 MIB = 1024 * 1024
 
 
 @checks.register(checks.Tags.security)
 def forms_are_protected(app_configs, **options):
-    """E001 where no middleware is Django's check of forms or a kind of it; Django's own check knows the name alone."""
+    """E001 when no middleware is CsrfViewMiddleware or a subclass; Django's own check knows only the class's name."""
     for path in settings.MIDDLEWARE:
         found = import_string(path)
         if isinstance(found, type) and issubclass(found, CsrfViewMiddleware):
@@ -30,7 +32,7 @@ def forms_are_protected(app_configs, **options):
 
 @checks.register(checks.Tags.security, deploy=True)
 def keys_are_independent(app_configs, **options):
-    """E002 for link keys that whoever has SECRET_KEY can work out, E003 for one secret in several places."""
+    """E002 for LINK_KEYS that are derived from SECRET_KEY, E003 for one secret used in several places."""
     if settings.SITE_IS_LOCAL:
         return []
     found = []
@@ -52,6 +54,16 @@ def keys_are_independent(app_configs, **options):
     ]
 
 
+def secrets_part():
+    """The part "secrets" of `manage.py doctor`: what the check above finds."""
+    found = keys_are_independent(None)
+    cure = "Make a key of its own for each, as .env.example says."
+    return parts.degraded(found[0].msg.replace("%", "%%"), found[0].hint or cure) if found else None
+
+
+parts.register("secrets", secrets_part, thorough=True)
+
+
 def _told(names):
     different = list(dict.fromkeys(names))
     if len(different) == 1:
@@ -60,7 +72,7 @@ def _told(names):
 
 
 def derived_keys(secret):
-    """The Fernet keys that recipes make of a SECRET_KEY, and the key itself."""
+    """The Fernet keys that common recipes derive from a SECRET_KEY, and the key itself."""
     raw = secret.encode()
     digests = [hashlib.sha256(raw).digest(), raw[:32].ljust(32, b"\0"), hmac.digest(raw, b"", "sha256")]
     digests.append(hashlib.md5(raw, usedforsecurity=False).hexdigest().encode())
@@ -73,7 +85,7 @@ def _warn(number, text, hint):
 
 @checks.register(checks.Tags.security, deploy=True)
 def parts_fit_the_place(app_configs, **options):
-    """W001… for parts of a trial on a portal that other machines reach."""
+    """W001… for trial-only choices (no Redis, SQLite, mail to files …) on a portal that other machines reach."""
     if settings.SITE_IS_LOCAL:
         return []
     rules = [
@@ -148,9 +160,17 @@ def parts_fit_the_place(app_configs, **options):
     return [_warn(number, text, hint) for applies, number, text, hint in rules if applies]
 
 
+@checks.register(checks.Tags.security)
+def limits_exist(app_configs, **options):
+    """W016 for a RATE_<NAME> that has no effect, because no app has a limit of that name."""
+    unknown = sorted(set(settings.RATE_LIMITS) - set(RATES))
+    hint = "`.env.example` names them all."
+    return [_warn(16, f"RATE_{name.upper()} is the name of no rate limit.", hint) for name in unknown]
+
+
 @checks.register(checks.Tags.security, deploy=True)
 def sizes_make_sense(app_configs, **options):
-    """W011… for sizes that work against each other."""
+    """W011… for sizes that contradict each other."""
     rules = [
         (
             settings.DATA_UPLOAD_MAX_MEMORY_SIZE > 32 * MIB,

@@ -1,4 +1,4 @@
-"""What is known of the request being answered, for logs and audit rows, without passing it around."""
+"""Facts of the current request or task, for logs and audit rows, so that functions need not pass them on."""
 
 import contextvars
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """Who asks: address (after trusted proxies), agent (≤ 300 printable characters) and request id.
+    """Who sent the request: address (after trusted proxies), agent (≤ 300 printable characters), and the request's id.
 
-    In a task: its own id, and the id of the request that caused it, if one did.
+    In a task: its own id, and the id of the request that caused it, if any.
     """
 
     request_id: str = ""
@@ -22,12 +22,12 @@ _current = contextvars.ContextVar("request_facts", default=NOBODY)
 
 
 def printable(text):
-    """`text` without control characters, which neither PostgreSQL nor a log reader wants."""
+    """`text` with control characters replaced. PostgreSQL refuses NUL, and the others spoil log lines."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def current():
-    """The facts of the request this thread answers, or of the task it runs; empty ones in a command."""
+    """The facts of this thread's request or task; empty ones in a command."""
     return _current.get()
 
 

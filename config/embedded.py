@@ -1,7 +1,7 @@
-"""Background jobs without a broker: a Celery worker for each queue and beat as threads of the one web process.
+"""Background jobs without a broker: beat, and a Celery worker for each queue, run as threads of the one web process.
 
-Only for CELERY_BROKER_URL = memory://, whose queue lives and dies with the process: what must not be
-lost is a row, which the schedule picks up again after a restart.
+Only for CELERY_BROKER_URL = memory://, whose queue is lost with the process. Work that must not be lost is also a row
+in the database; the schedule picks it up after a restart.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from .celery import app
 logger = logging.getLogger(__name__)
 
 THREADS = {"celery": 2, "sweep": 1}
-"""How many jobs of each queue are worked on at once."""
+"""How many jobs of each queue run at the same time."""
 
 
 def wanted():
@@ -28,19 +28,28 @@ def wanted():
 
 def start():
     """Start workers and beat as daemon threads; they end with the process."""
-    # Beat keeps only when it last ran what; a fresh file each start runs everything due at once, which is meant.
+    # Before the first thread: two workers that import the tasks at the same time get in each other's way, and one of
+    # them can end up without any ("Received unregistered task") for as long as the process lives.
+    app.loader.import_default_modules()
+    app.finalize()
+    # Beat's file holds only when each job last ran. Start with a fresh one, so that every due job runs at once.
     schedule = settings.DATA_DIR / "beat"
     for old in settings.DATA_DIR.glob("beat*"):
         with contextlib.suppress(OSError):
             old.unlink()
     for queue in THREADS:
         _thread(f"celery-worker-{queue}", lambda queue=queue: _work(queue))
-    _thread("celery-beat", lambda: Service(app, schedule_filename=str(schedule)).start(embedded_process=True))
+    _thread("celery-beat", lambda: _tick(str(schedule)))
+
+
+def _tick(filename):
+    # Celery's class takes no notice of the setting; its command line does.
+    Service(app, schedule_filename=filename, scheduler_cls=app.conf.beat_scheduler).start(embedded_process=True)
 
 
 def _work(queue):
     class OfOneQueue(Consumer):
-        """Celery keeps which queues are served (-Q) for the whole application, and here two workers have one."""
+        """Serves one queue only. Celery's own setting (-Q) is for the whole application, and here run two workers."""
 
         def on_ready(self):
             for other in THREADS.keys() - {queue}:
@@ -63,7 +72,7 @@ def _thread(name, body):
         while True:
             try:
                 body()
-            except Exception:  # a dead worker would be silent; a fault must cost one job, not all of them
+            except Exception:  # restart it: a dead worker would go unnoticed, and all later jobs would wait
                 logger.exception("%s stopped; starting it again", name)
             time.sleep(1)
 

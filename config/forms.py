@@ -1,4 +1,4 @@
-"""Forms and the operations behind them: fields that several apps have, and refusals shown beside the form."""
+"""Form fields that several apps use, and showing an operation's refusal beside its form."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -28,7 +28,7 @@ class Moment(forms.Field):
                 moment = datetime.combine(day + timedelta(days=1 if self.ends else 0), time.min)
             if moment and timezone.is_naive(moment):
                 moment = timezone.make_aware(moment)
-            # A time zone may carry it out of the calendar, which no database could tell.
+            # The conversion to UTC may leave the calendar's range, where the database would fail.
             moment = moment and moment.astimezone(UTC)
         except (ValueError, OverflowError):
             moment = None
@@ -38,24 +38,24 @@ class Moment(forms.Field):
 
 
 class FilterForm(forms.Form):
-    """Which rows of a long list somebody wants."""
+    """A filter of a long list."""
 
     def asked(self):
-        """{field: what was filled in, as it was written}: what the log's row about a reading says."""
+        """{field: text that the user filled in}; the log's row about a reading stores it."""
         return {name: str(self.data[name])[:254] for name in self.fields if self.data.get(name)}
 
 
 def demand_valid(form, message):
-    """Raise Refused (400, "invalid") with `message` and what is wrong with each field, unless the form is valid."""
+    """Raise Refused (400, "invalid") with `message` and the errors of each field, unless the form is valid."""
     if not form.is_valid():
         errors = {name: [str(text) for text in texts] for name, texts in form.errors.items()}
         raise Refused(400, "invalid", message, errors=errors)
 
 
 def add_refusal(form, refusal, names=None):
-    """Say on a form what a Refused says: beside the fields it names where the form has them, else above them all.
+    """Show a Refused on a form: beside the fields that it names, or above all fields if the form has none of them.
 
-    `names` is {argument of the operation: field of the form}, of those that differ.
+    `names` is {argument of the operation: field of the form}, where the two differ.
     """
     by_field = {(names or {}).get(name, name): texts for name, texts in (refusal.errors or {}).items()}
     known = {name: texts for name, texts in by_field.items() if name in form.fields}
@@ -66,10 +66,10 @@ def add_refusal(form, refusal, names=None):
 
 
 def attempt(form, operation, **kwargs):
-    """Call `operation` with a valid form's data. Returns (True, result), or (False, the Refused).
+    """Call `operation(**kwargs)`. Returns (True, result), or (False, the Refused).
 
-    A refusal becomes errors of the form, by field where it names fields that the form has.
-    A limit on the rate or a fault behind the portal is no matter of the form and goes on up.
+    A refusal becomes errors of the form, beside the fields that it names. A 429 or a 503 is raised again: the form's
+    data did not cause it.
     """
     try:
         return True, operation(**kwargs)

@@ -1,15 +1,15 @@
-"""Sentences of our libraries that people of the portal read, listed for the translator.
+"""Sentences from libraries that the portal's users read, listed for the translator.
 
-Django speaks a rough Swahili with gaps and REST framework none, and what a library says in no file of ours
-`make messages` would not find. Our catalog comes before theirs, so listing a sentence here is enough to say it
-in our words. By the module it comes from: a test sees that each is still there, letter for letter.
+Django's Swahili is rough and has gaps; REST framework has none. `make messages` finds only sentences in our files. Our
+catalog takes precedence over the libraries', so a sentence listed here gets our translation. They are grouped by the
+module they come from: a test checks that each still occurs there letter for letter.
 """
 
 from django.utils.translation import gettext_noop as _
 
 
 def ngettext(singular, plural):
-    """Both forms of a sentence that counts; gathered by this name."""
+    """Both forms of a sentence with a number; `make messages` collects them by this function's name."""
     return singular, plural
 
 

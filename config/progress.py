@@ -1,21 +1,20 @@
-"""How far a long command is, for whoever waits for it."""
+"""Progress of a long command, shown in the terminal."""
 
 import time
 
 from django.core.management.base import OutputWrapper
 
 TERMINAL_SECONDS = 0.2
-"""Between two states of the line that a terminal shows."""
+"""Seconds between two updates of the line on a terminal."""
 LINE_SECONDS = 5
-"""Between two lines where lines stay, as in a log."""
+"""Seconds between two lines elsewhere, such as in a log."""
 
 
 class Progress:
-    """One line about a count that grows: rewritten on a terminal, a new one now and then elsewhere.
+    """A line that shows a growing count: rewritten on a terminal, elsewhere a new line now and then.
 
-    `stream` is a text stream or a command's own `stderr`, `total` how many there will be, if that is
-    known; with `unit="bytes"` counts are shown as MiB. The last state is written when the block
-    ends, however it ends.
+    `stream` is a text stream or a command's own `stderr`. `total` is the final count, if known. With `unit="bytes"`
+    counts are shown as MiB. The last state is written when the block ends, also after an exception.
 
         with Progress(self.stderr, "Reading", total=len(files)) as progress:
             for file in files:
@@ -33,7 +32,7 @@ class Progress:
         self._pause = TERMINAL_SECONDS if self._terminal else LINE_SECONDS
 
     def __enter__(self):
-        # Elsewhere than on a terminal, work of a moment is one line in all.
+        # Without a terminal, work that ends within the pause writes one line only.
         self._next = 0 if self._terminal else time.monotonic() + self._pause
         return self
 
@@ -49,14 +48,14 @@ class Progress:
     def _show(self, *, last=False):
         self._next = time.monotonic() + self._pause
         if self._terminal:
-            # Back to the start of the line, and after it nothing of a longer one.
+            # Return to the start of the line, and erase the rest of a longer line before.
             self._write(f"\r{self}\x1b[K" + "\n" * last)
         else:
             self._write(f"{self}\n")
 
     def _write(self, text):
         if isinstance(self._stream, OutputWrapper):
-            # Without the red of errors, and the line ends where it is said to.
+            # Write without the red of errors, and without the newline that OutputWrapper adds.
             self._stream.write(text, style_func=str, ending="")
         else:
             self._stream.write(text)

@@ -1,4 +1,4 @@
-"""Sizes as people write them: 500 MB, 1.5 GB. Units are those filesizeformat shows, 1024 to the next."""
+"""Reads and writes sizes such as 500 MB or 1.5 GB. Units are those of filesizeformat, in steps of 1024."""
 
 import re
 from decimal import Decimal
@@ -12,7 +12,7 @@ _SIZE = re.compile(r"(-?\d{1,18}(?:[.,]\d{1,6})?)\s*([KMGTP]?)(I?)(B?|BYTES)", r
 
 
 def parse_size(text):
-    """Bytes of "20 GB", "1.5 TiB" or "1048576"; None for what is no size."""
+    """Bytes of "20 GB", "1.5 TiB" or "1048576"; None for text that is not a size."""
     found = _SIZE.fullmatch(" ".join(str(text).split()).replace("\N{NO-BREAK SPACE}", " "))
     if found is None:
         return None
@@ -30,7 +30,7 @@ def write_size(size_bytes):
 
 
 class SizeField(forms.IntegerField):
-    """A number of bytes, written with a unit."""
+    """A form field for a number of bytes, written with a unit."""
 
     widget = forms.TextInput
     default_error_messages = {"invalid": _("Give a size, such as 500 MB or 20 GB.")}

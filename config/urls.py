@@ -1,5 +1,6 @@
-"""The roof: the one table that knows every app."""
+"""The URL table; the only one that includes every app."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.shortcuts import redirect
 from django.urls import include, path, reverse
@@ -7,14 +8,16 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
-from . import csp_reports, docs, health, metrics
+from .api import docs
+from .http import csp_reports
+from .watch import health, metrics
 
 admin.site.site_header = admin.site.site_title = _("Portal administration")
 admin.site.index_title = _("Administration")
 
 
 def admin_login(request):
-    """There is one door: the portal's own log-in."""
+    """Send the admin's log-in to the portal's own, the only one."""
     if request.user.is_authenticated:
         return redirect("home")
     return redirect(f"{reverse('login')}?{urlencode({'next': request.GET.get('next', reverse('admin:index'))})}")
@@ -22,7 +25,7 @@ def admin_login(request):
 
 urlpatterns = [
     path("admin/login/", admin_login),
-    # Before the admin, whose own ways to log out and to change a password are taken over there.
+    # Before the admin: these addresses replace the admin's own log-out and change of password.
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", docs.Schema.as_view(), name="api-schema"),
@@ -32,16 +35,18 @@ urlpatterns = [
     path("api/", include("audit.api_urls")),
     path("api/", include("payments.api_urls")),
     path("", include("fileshare.urls")),
+    path("", include("fileshare.sender_urls")),
     path("", include("payments.urls")),
     path("", include("audit.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("state/", health.state, name="state"),
     path("metrics", metrics.metrics, name="metrics"),
     path("csp-report", csp_reports.receive, name="csp-report"),
-    path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg")),
 ]
 
-handler400 = "config.refusals.bad_request"
-handler403 = "config.refusals.permission_denied"
-handler404 = "config.refusals.not_found"
-handler500 = "config.refusals.server_error"
+handler400 = "config.http.refusals.bad_request"
+handler403 = "config.http.refusals.permission_denied"
+handler404 = "config.http.refusals.not_found"
+handler500 = "config.http.refusals.server_error"

@@ -1,19 +1,21 @@
-"""`make run`: everything from an empty folder to a portal that answers."""
+"""`make run`: prepares everything, even in an empty folder, and serves the portal."""
 
 import os
 import socket
 import sys
 
 from django.conf import settings
+from django.core import checks
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 from gunicorn.app.base import BaseApplication
 
 from config import embedded, gunicorn
+from config.outside.companions import COMPANIONS
 
 
 class WebServer(BaseApplication):
-    """gunicorn by config.gunicorn, in this very process: what is imported already is not imported again."""
+    """gunicorn with the settings of config.gunicorn, in this process, which keeps the modules already imported."""
 
     def load_config(self):
         for name in self.cfg.settings:
@@ -21,19 +23,21 @@ class WebServer(BaseApplication):
                 self.cfg.set(name, getattr(gunicorn, name))
 
     def load(self):
-        from config.wsgi import application  # noqa: PLC0415 - in the worker, after the fork
+        from config.wsgi import application  # noqa: PLC0415 - import in the worker, after the fork
 
         return application
 
 
 class Command(BaseCommand):
-    """Migrate, seed, say where the portal is, and become its web server."""
+    """Migrate, seed, print the portal's address, and become its web server."""
 
     help = "Prepare the database, seed the demo (DEMO=1), and serve on HOST:PORT."
 
     def handle(self, *args, **options):
         self._assert_free()
         settings.DATA_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
+        # Commands that are called skip their checks.
+        self.check(tags=[checks.Tags.database], databases=["default"])
         call_command("migrate", verbosity=0, interactive=False)
         if settings.DEMO:
             call_command("seed_demo", stdout=self.stdout)
@@ -44,28 +48,21 @@ class Command(BaseCommand):
             self.stdout.write(f"  Its mail:    {settings.EMAIL_FILE_PATH}")
         if not embedded.wanted():
             self.stdout.write("  Its background jobs, beside it:  .venv/bin/celery -A config worker --beat")
-        if self._simulate_payments():
-            self.stdout.write("  Payments:    simulated; no money moves (docs/payments.md)")
+        # Close connections before forking: companions and workers must not share those of this process.
+        connections.close_all()
+        for start in COMPANIONS.values():
+            if line := start():
+                self.stdout.write(f"  {line}")
         self.stdout.write("  Stop it with Ctrl-C.\n")
         self.stdout.flush()
-        # A forked worker must not share its parent's connections.
-        connections.close_all()
         if settings.DEBUG:
-            # Reloading on a change needs a master that has imported nothing of the portal.
+            # To reload changed code, gunicorn's master must not have imported the portal.
             arguments = ["-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
             os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - fixed words
         WebServer().run()
 
-    def _simulate_payments(self):
-        """Start a simulated Daraja beside the portal, where one is wanted and none is named. True when it did."""
-        if settings.MPESA_ENV != "simulator" or settings.MPESA_BASE_URL:
-            return False
-        connections.close_all()
-        call_command("daraja_simulator", beside=True)
-        return True
-
     def _assert_free(self):
-        """Say so now, in one sentence, when another program has the port."""
+        """Raises CommandError when another program uses the port. gunicorn would report it less clearly, and later."""
         family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

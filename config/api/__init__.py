@@ -1,0 +1,1 @@
+"""Shared by all calls of the API: paging, serializers, permissions, the schema and its page."""

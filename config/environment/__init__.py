@@ -1,0 +1,1 @@
+"""Reads settings from the environment: typed readers, and a check for weak secrets."""

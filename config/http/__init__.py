@@ -1,0 +1,1 @@
+"""Handling of every request and answer: headers, refusals, parsing, limits, static files."""

@@ -1,0 +1,1 @@
+"""Access to other servers: HTTP, queue, bucket, mail; and the secrets it needs."""

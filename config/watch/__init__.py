@@ -1,0 +1,1 @@
+"""Monitoring: health, logs, metrics and error reports."""
