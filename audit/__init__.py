@@ -1,1 +1,1 @@
-"""What happened: an append-only log that knows no other app."""
+"""The audit log: append-only, and independent of all other apps."""

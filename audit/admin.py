@@ -1,28 +1,40 @@
-"""The log in the admin: to read, never to write."""
+"""The log in the admin, read-only."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from config.admin import BoundedPaginator, ReadOnlyAdmin
+from config.admin.site import BoundedPaginator, ReadOnlyAdmin
 
+from .actions import Action
 from .log import record
-from .models import Action, Event
+from .models import Event
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    """Read-only; looking at it is a row of it, as on the log's own page."""
+    """Read-only. Looking at the log adds a row to it, as on the log's own page."""
 
     list_display = ["created_at", "action", "actor_email", "target_name", "folder_slug", "address", "seq"]
     list_filter = ["action"]
     search_fields = ["actor_email__exact", "target_id__exact", "folder_slug__exact"]
     search_help_text = _("A whole e-mail address, id or short name of a folder")
-    # Each other order would sort the whole log.
+    # Any other order would sort the whole log.
     sortable_by = ()
     paginator = BoundedPaginator
     fields = [
-        *["created_at", "action", "actor_email", "target_type", "target_id", "target_name", "folder_slug"],
-        *["size_bytes", "detail", "address", "user_agent", "request_id", "seq", "prev_hash", "hash"],
+        *["created_at", "action", "actor_email", "target_type", "target_id", "target_name"],
+        *[
+            "folder_slug",
+            "subfolder_slug",
+            "size_bytes",
+            "detail",
+            "address",
+            "user_agent",
+            "request_id",
+            "seq",
+            "prev_hash",
+            "hash",
+        ],
     ]
 
     def get_search_results(self, request, queryset, search_term):

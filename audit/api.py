@@ -1,4 +1,4 @@
-"""The log for scripts of a super."""
+"""The log in the API, for supers."""
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -6,8 +6,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.views import APIView
 
-from config.pagination import answer, offset_page, page_of
-from config.permissions import IsSuper
+from config.api.pagination import answer, offset_page, page_of
+from config.api.permissions import IsSuper
 
 from . import reading
 from .filters import EventFilter
@@ -30,6 +30,7 @@ class EventSerializer(serializers.ModelSerializer):
             "target_id",
             "target_name",
             "folder_slug",
+            "subfolder_slug",
             "size_bytes",
             "detail",
             "ip_address",
@@ -42,8 +43,10 @@ class EventSerializer(serializers.ModelSerializer):
 
 
 FILTERS = [
-    OpenApiParameter("user_email", OpenApiTypes.STR),
-    OpenApiParameter("action", OpenApiTypes.STR),
+    OpenApiParameter("user_email", OpenApiTypes.STR, description="A part of the address."),
+    OpenApiParameter(
+        "action", OpenApiTypes.STR, description="As in the rows; `bulk_download` finds downloads in a ZIP."
+    ),
     OpenApiParameter("folder_slug", OpenApiTypes.STR),
     OpenApiParameter("target_id", OpenApiTypes.STR, description="The id of a file, folder, user …"),
     OpenApiParameter("start_date", OpenApiTypes.STR, description="A date, or an RFC 3339 time; included."),
@@ -61,15 +64,10 @@ class AllEvents(APIView):
 
     @extend_schema(parameters=FILTERS, responses=page_of(EventSerializer))
     def get(self, request):
-        """Newest first; super only."""
+        """The log, newest first. For supers."""
         filters = EventFilter(request.GET)
-        # The pages that follow begin where this one does: what is logged meanwhile, this reading itself, moves no row.
+        # Fix the end for the following pages: rows logged meanwhile, such as this reading itself, must not shift the
+        # offsets.
         now = timezone.now().isoformat()
         found = reading.read(user=request.user, filters=filters, events=self.events.all(), way="api")
         return answer(offset_page(found, request=request, end_date=now), EventSerializer)
-
-
-class FileEvents(AllEvents):
-    """What happened to files and folders."""
-
-    events = Event.objects.about_files()

@@ -1,15 +1,14 @@
-"""The chain: each row of the log holds the hash of the one before, so that no row can be changed, taken out, moved
-or cut off without a trace.
+"""The chain: each row holds the hash of the row before, so that a changed, removed, moved or cut-off row is found.
 
-A row is written in the transaction of what it tells of, and gets its place (`seq`, `prev_hash`, `hash`) right after
-that commit, in a transaction of its own that holds nothing but the end of the chain: so nobody's work waits for
-somebody else's, however long it takes. Whoever finds the end held leaves the rows to the holder, and a schedule
-places what was left.
+A row is written in the transaction of the event that it records. Right after the commit it gets its place (`seq`,
+`prev_hash`, `hash`) in a short transaction that locks only the end of the chain. So no request waits for the long
+transaction of another. A process that finds the end locked leaves its rows to the lock's holder. A scheduled job places
+the rows that are left.
 
     hash = SHA-256(prev_hash + "\\n" + the row as canonical JSON)
 
-The end is signed with a key that is not in the database (SECRET_KEY), and once a day the signed end is kept outside
-of it (audit.heads).
+The end is signed with a key that is not in the database (SECRET_KEY). Once a day the signed end is stored outside the
+database (audit.heads).
 """
 
 import hashlib
@@ -29,23 +28,27 @@ from .models import ChainHead, Event
 
 BATCH = 1000
 PAUSE_SECONDS = 5
-# What is hashed, for good: a column that comes later is hashed only in rows that have a value in it.
+# The hashed columns; never change them.
 FACTS = (
     *("id", "action", "actor_id", "actor_email", "target_type", "target_id", "target_name", "folder_slug"),
     *("size_bytes", "detail", "address", "user_agent", "request_id", "created_at"),
 )
+# Columns that came later. They are hashed only in rows that have a value in them, so that older rows keep their hash.
+LATER_FACTS = ("subfolder_slug",)
+HASHED = (*FACTS, *LATER_FACTS)
 
 
 class HeadForged(Exception):
-    """The end of the chain does not bear our signature: nothing is placed behind it before somebody has looked."""
+    """The end of the chain has no valid signature of ours. No row is placed until an administrator looks into it."""
 
 
 # --- Hashes -----------------------------------------------------------------------------------------
 
 
 def canonical(row):
-    """`row`, a dict of FACTS and seq, as the bytes that are hashed: sorted keys, no spaces, times in UTC."""
+    """`row`, a dict of HASHED and seq, as the bytes that are hashed: sorted keys, no spaces, times in UTC."""
     facts = {name: plain(row[name]) for name in (*FACTS, "seq")}
+    facts |= {name: plain(row[name]) for name in LATER_FACTS if row[name]}
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, cls=DjangoJSONEncoder)
     return text.encode("utf-8", "surrogatepass")
 
@@ -58,17 +61,31 @@ def plain(value):
 
 
 def hash_of(row, prev_hash):
-    """The hash (hex) of `row`, a dict of FACTS and seq, behind a row of the hash `prev_hash` ("" for the first)."""
+    """The hash (hex) of `row`, a dict of HASHED and seq, after a row with the hash `prev_hash` ("" for the first)."""
+    return _hash(row, prev_hash)
+
+
+def hash_of_older_version(row, prev_hash):
+    """The hash that a version without LATER_FACTS gives `row`; None when the row has none of them.
+
+    During a rolling upgrade, a process of the older version may place rows that a newer one wrote.
+    """
+    if not any(row[name] for name in LATER_FACTS):
+        return None
+    return _hash(row | dict.fromkeys(LATER_FACTS, ""), prev_hash)
+
+
+def _hash(row, prev_hash):
     return hashlib.sha256(f"{prev_hash}\n".encode() + canonical(row)).hexdigest()
 
 
 def signature_of(seq, digest, *, at="", key=None):
-    """The keyed digest (hex) of an end of the chain; `at` is the time that a kept head says besides."""
+    """The keyed digest (hex) of an end of the chain; `at` is the time that a kept head adds."""
     return salted_hmac("audit.head", f"{seq} {digest} {at}", secret=key, algorithm="sha256").hexdigest()
 
 
 def is_signed(seq, digest, signature, *, at=""):
-    """True when `signature` is ours, by SECRET_KEY or one of its fallbacks."""
+    """True when `signature` was made with SECRET_KEY or one of its fallbacks."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(constant_time_compare(signature_of(seq, digest, at=at, key=key), signature) for key in keys)
 
@@ -77,16 +94,16 @@ def is_signed(seq, digest, signature, *, at=""):
 
 
 class _Last:
-    """When this process placed rows last, by the clock that never goes back."""
+    """When this process last placed rows, by the monotonic clock."""
 
     moment = -math.inf
 
 
 def seal_after_commit():
-    """Place the rows of this transaction after its commit; asked for often, done once.
+    """Place the rows of this transaction after its commit, once however often this is called.
 
-    One process does so at most every PAUSE_SECONDS, for all that came meanwhile: however busy it is, that is all
-    the chain costs it. What is left waits for the next row or the schedule.
+    A process does so at most every PAUSE_SECONDS, for all rows that came meanwhile. This limits the chain's cost on a
+    busy process. Later rows wait for the next call or for the schedule.
     """
     if not any(callback is _seal_unless_just_done for _savepoints, callback, _robust in connection.run_on_commit):
         transaction.on_commit(_seal_unless_just_done, robust=True)
@@ -96,15 +113,12 @@ def _seal_unless_just_done():
     now = time.monotonic()
     if now - _Last.moment >= PAUSE_SECONDS:
         _Last.moment = now
-        # One batch: whatever has piled up, nobody's request places all of it.
+        # One batch only: a request must not place a large backlog.
         _seal_batch()
 
 
 def seal():
-    """Give each row that has none its place. Returns how many got one; 0 when somebody else is at it.
-
-    Raises HeadForged.
-    """
+    """Place all rows that have no place. Returns how many; 0 when another process is doing it."""
     placed = 0
     while True:
         count = _seal_batch()
@@ -117,15 +131,18 @@ def seal():
 def _seal_batch():
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            # A place that a crash of the server loses is given anew: nobody has to wait for the disk.
+            # Do not wait for the disk: a place lost in a crash of the server is assigned again.
             cursor.execute("SET LOCAL synchronous_commit = off")
     head = held_head()
     if head is None:
         return 0
     if not is_ours(head):
-        raise HeadForged(f"the end of the audit log ({head.seq}) is not signed by this portal; run verify_audit")
+        raise HeadForged(
+            f"the end of the audit log ({head.seq}) is not signed by this portal, or SECRET_KEY was changed; "
+            "run verify_audit"
+        )
     places = []
-    for row in Event.objects.unsealed().values(*FACTS)[:BATCH]:
+    for row in Event.objects.unsealed().values(*HASHED)[:BATCH]:
         seq, prev_hash = head.seq + 1, head.hash
         head.seq, head.hash = seq, hash_of({**row, "seq": seq}, prev_hash)
         places.append((seq, prev_hash, head.hash, Event._meta.pk.get_db_prep_value(row["id"], connection)))
@@ -141,7 +158,7 @@ def _seal_batch():
 
 
 def held_head(*, wait=False):
-    """The end of the chain, held until the transaction ends. None when another holds it, unless told to `wait`."""
+    """The end of the chain, locked until the transaction ends; None when another process holds it, unless `wait`."""
     skip = connection.features.has_select_for_update_skip_locked and not wait
     held = ChainHead.objects.select_for_update(skip_locked=skip).first()
     if held is None and not ChainHead.objects.exists():
@@ -151,12 +168,15 @@ def held_head(*, wait=False):
 
 
 def is_ours(head):
-    """True when the end of the chain is signed by us, or the chain has not begun: a log has one beginning."""
+    """True when we signed the end of the chain, or the chain has not begun.
+
+    An unsigned end counts as "not begun" only if no row has a place and no head is kept: a log begins once.
+    """
     if head.seq == 0 and not head.signature:
         return not Event.objects.filter(seq__isnull=False).exists() and not heads.names()
     return is_signed(head.seq, head.hash, head.signature)
 
 
 def unsealed_count():
-    """How many rows have no place yet; more than a handful, or for longer than a minute, is a fault."""
+    """The number of rows without a place. More than a handful, or any for longer than a minute, is a fault."""
     return Event.objects.unsealed().count()

@@ -1,7 +1,7 @@
-"""Ends of the chain, signed and kept outside the database: what was cut off behind one is missed.
+"""Signed ends of the chain, kept outside the database, so that a cut-off end of the log is noticed.
 
-They lie in the portal's default storage (the bucket, or DATA_DIR/media) as audit-heads/<date>.json, and are written
-to the log lines as well, which a firm keeps elsewhere.
+They are stored in the portal's default storage (the bucket, or DATA_DIR/media) as audit-heads/<date>.json. They also go
+to the log lines, which a firm keeps elsewhere.
 """
 
 import json
@@ -17,7 +17,8 @@ FOLDER = "audit-heads"
 class Head:
     """Row `seq` had the hash `hash` at `signed_at` (RFC 3339).
 
-    With `accepted`, what lies before was looked into and taken as it is: from here the chain is to be whole.
+    With `accepted`, an administrator looked into the rows before and accepted them as they are; from here on the chain
+    must be whole.
     """
 
     seq: int
@@ -28,7 +29,7 @@ class Head:
 
 
 def names():
-    """The files of the heads kept, oldest first."""
+    """The names of the kept heads' files, oldest first."""
     try:
         _folders, found = default_storage.listdir(FOLDER)
     except FileNotFoundError:
@@ -37,7 +38,7 @@ def names():
 
 
 def kept():
-    """(the heads kept in the default storage, oldest first; names of files there that are none)."""
+    """(the heads in the default storage, oldest first; names of files there that are not heads)."""
     found, strange = [], []
     for name in names():
         with default_storage.open(f"{FOLDER}/{name}") as stored:
@@ -62,5 +63,5 @@ def read(text, name):
 
 
 def write(head, name):
-    """Keep a head under `name`, which is not there yet."""
+    """Store a head under `name`, which must be new."""
     default_storage.save(f"{FOLDER}/{name}", ContentFile(json.dumps(asdict(head)).encode()))

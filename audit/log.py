@@ -1,4 +1,4 @@
-"""Writing the log."""
+"""Writes the log."""
 
 import hashlib
 from contextlib import suppress
@@ -10,28 +10,29 @@ from redis.exceptions import RedisError
 from config import context
 
 from . import chain
+from .actions import ACTIONS
 from .models import Event
 
 REPEAT_SECONDS = 60
 
 
-def record(action, *, user=None, email="", target=None, folder=None, size_bytes=None, **detail):
+def record(action, *, user=None, email="", target=None, folder=None, subfolder=None, size_bytes=None, **detail):
     """Append one Event in the caller's transaction, with address, agent and id of the current request.
 
-    `user` is who did it (None for the portal itself or somebody unknown, whose claimed `email` may
-    be given); `target` a saved row of any model; `folder` a Folder; `detail` JSON values that hold
-    no secret.
+    `user` is the user who acted. It is None for the portal itself or for an unknown user, whose claimed `email` may be
+    given. `target` is a saved row of any model, `folder` a Folder, `detail` JSON values without secrets. `subfolder`
+    is that of the target, unless another is given. Raises LookupError for an action that no app has registered.
     """
-    event = _event(action, user, email, target, folder, size_bytes, detail)
+    event = _event(action, user, email, target, folder, size_bytes, detail, subfolder)
     event.save(force_insert=True)
     chain.seal_after_commit()
     return event
 
 
 def record_seldom(action, *, about, code, **facts):
-    """record() a refusal of `about` (a text) with `code`, but for one client only once in REPEAT_SECONDS.
+    """record() a refusal of `about` (a text) with `code`, but for each client only once in REPEAT_SECONDS.
 
-    Whoever asks without end for what is over shall not fill the log. Without a cache each of them is written.
+    Otherwise a client that repeats a refused request could fill the log. Without a cache every refusal is written.
     """
     key = f"recorded-{action}-{about}-{code}-{context.current().address}"
     with suppress(RedisError):
@@ -49,9 +50,12 @@ def record_many(action, *, user, targets, **detail):
     chain.seal_after_commit()
 
 
-def _event(action, user, email, target, folder, size_bytes, detail):
+def _event(action, user, email, target, folder, size_bytes, detail, subfolder=None):
+    if action not in ACTIONS:
+        raise LookupError(f"The log knows no action {action!r}: its app hands it in (audit.actions.register).")
     facts = context.current()
     known = user is not None and user.pk is not None
+    subfolder = subfolder or getattr(target, "subfolder", None)
     return Event(
         action=action,
         actor=user if known else None,
@@ -60,6 +64,7 @@ def _event(action, user, email, target, folder, size_bytes, detail):
         target_id=str(target.pk) if target is not None else "",
         target_name=_text(target)[:255],
         folder_slug=folder.slug if folder is not None else "",
+        subfolder_slug=subfolder.slug if subfolder is not None else "",
         size_bytes=size_bytes,
         detail=_storable(detail),
         address=facts.address,
@@ -73,7 +78,7 @@ def _text(target):
 
 
 def _storable(value):
-    """`detail` as both databases keep it and give it back: no NUL, no half characters; a float becomes its text."""
+    """`detail` in a form that both databases return unchanged: no NUL, no lone surrogates, floats as text."""
     if isinstance(value, dict):
         return {_storable(str(name)): _storable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

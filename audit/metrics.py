@@ -1,4 +1,4 @@
-"""What of the log is told at /metrics: whether it is whole, and what it says has happened."""
+"""Metrics of the log: whether it is whole, and how often each action happened."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,24 +6,23 @@ from django.core.cache import cache
 from django.db.models import Case, Count, Min, Q, Sum, Value, When
 from django.utils import timezone
 
-from config import metrics
+from config.watch import metrics
 
 from . import chain
-from .models import Action, Event
+from .actions import ACTIONS
+from .models import Event
 
 TALLY = "metrics:events"
-# How a file was downloaded: by itself, by a share link, or in an archive.
-KINDS = FILE, SHARE, ARCHIVE = "file", "share", "archive"
 LOCK_SECONDS = 30
-# Rows of transactions that began before and are not committed yet get their time to be.
+# Count rows this late, so that transactions that began earlier have time to commit theirs.
 LATEST = timedelta(seconds=15)
-# Who asks again after a longer time has no use for what happened in between, and the database would have work.
+# After a longer pause skip what happened in between: a scraper has no use for it, and counting it would load the
+# database.
 LONGEST = timedelta(days=1)
 
 
-@metrics.reader
 def record():
-    """Whether the record is whole, and what it says has happened."""
+    """The metric families of the log."""
     oldest = Event.objects.filter(seq=None).aggregate(oldest=Min("created_at"))["oldest"]
     age = 0 if oldest is None else (timezone.now() - oldest).total_seconds()
     counts, sizes = _tally()
@@ -41,10 +40,10 @@ def record():
 
 
 def _tally():
-    """({(action, kind): rows}, {(action, kind): bytes}) since somebody first asked.
+    """({(action, kind): rows}, {(action, kind): bytes}) since the first scrape.
 
-    The database counts only what is new since the last time, and the sums lie in the cache: whichever
-    process and machine is asked, the answer is the same, and what workers did is in it.
+    The database counts only the rows since the last scrape; the sums are in the cache. So every process and machine
+    gives the same answer, and it includes the rows of workers.
     """
     state = cache.get(TALLY)
     if state is None:
@@ -57,10 +56,9 @@ def _tally():
         finally:
             cache.delete(f"{TALLY}:lock")
     _since, counts, sizes = state
-    # From zero, so that the first of a kind is an increase, too.
-    downloads = {(Action.DOWNLOAD.value, kind): 0 for kind in KINDS}
-    zero = {(action, ""): 0 for action in Action.values if action != Action.DOWNLOAD} | downloads
-    return zero | counts, {(Action.UPLOAD.value, ""): 0} | downloads | sizes
+    # Start each kind at zero, so that its first row shows as an increase.
+    zero = {(name, way): 0 for name, kind in ACTIONS.items() for way in kind.ways.values() or [""]}
+    return zero | counts, {key: 0 for key in zero if ACTIONS[key[0]].has_bytes} | sizes
 
 
 def _settled():
@@ -72,12 +70,7 @@ def _advanced(since, counts, sizes):
     start = max(datetime.fromtimestamp(since, UTC), end - LONGEST)
     if start >= end:
         return since, counts, sizes
-    kind = Case(
-        When(~Q(action=Action.DOWNLOAD), then=Value("")),
-        When(detail__has_key="share", then=Value(SHARE)),
-        When(detail__has_key="bulk", then=Value(ARCHIVE)),
-        default=Value(FILE),
-    )
+    kind = Case(*_ways(), default=Value(""))
     rows = Event.objects.filter(created_at__gte=start, created_at__lt=end).order_by()
     counts, sizes = dict(counts), dict(sizes)
     for action, of_kind, number, size in rows.values_list("action", kind).annotate(
@@ -88,3 +81,11 @@ def _advanced(since, counts, sizes):
         if size is not None:
             sizes[key] = sizes.get(key, 0) + size
     return end.timestamp(), counts, sizes
+
+
+def _ways():
+    """The conditions that divide an action's rows; the first that fits counts."""
+    for name, kind in ACTIONS.items():
+        for member, way in kind.ways.items():
+            condition = Q(action=name, detail__has_key=member) if member else Q(action=name)
+            yield When(condition, then=Value(way))

@@ -1,4 +1,4 @@
-"""Reading the log: for supers, through one form of filters, and itself a row of the log."""
+"""Reads the log: only for supers, with one form of filters. Each reading adds a row to the log."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,21 +6,21 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, Value
 from django.utils import timezone
 
+from . import actions
+from .actions import Action
 from .log import record
-from .models import Action, Event
+from .models import Event
 
 HISTORY = 50
 DAYS = 30
-# Whoever is under a hold is not told of it, nor that it has ended.
-SECRET_ACTIONS = (Action.HOLD_PLACED, Action.HOLD_RELEASED)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def read(*, user, filters, events=None, action=Action.LOG_READ, way="page"):
-    """The events that fit the form `filters`, newest first; that `user` read them is recorded as `action`.
+    """The events that pass the form `filters`, newest first. Records as `action` that `user` read them.
 
-    `events` narrows what there is to read; the row about this reading is not among them. Raises PermissionDenied
-    for anybody but a super, Refused (400) for filters that make no sense.
+    `events` limits what can be read. The row about this reading is not among the results. Raises PermissionDenied for
+    users who are not supers, Refused (400) for invalid filters.
     """
     if not (user.is_active and user.is_superuser):
         raise PermissionDenied
@@ -31,26 +31,26 @@ def read(*, user, filters, events=None, action=Action.LOG_READ, way="page"):
 
 
 def history(*, user, target, is_theirs):
-    """What happened to `target`, a saved row: its newest HISTORY events, actors joined; none for most people.
+    """The newest HISTORY events about `target`, a saved row, with actors joined.
 
-    A super sees all of it; whoever the target belongs to (`is_theirs`) sees what, when and whose name it was, of
-    all but legal holds.
+    A super sees them all. The owner (`is_theirs`) sees all but the secret actions: what happened, when, and under which
+    name. Other users get an empty list.
     """
     if not (user.is_superuser or is_theirs):
         return []
     events = Event.objects.about(target)
     if not user.is_superuser:
-        events = events.exclude(action__in=SECRET_ACTIONS)
+        events = events.exclude(action__in=actions.secret())
     return list(events.select_related("actor")[:HISTORY])
 
 
 def activity(events, *, end=None, days=DAYS):
     """[{day, count}] of the last `days` days (UTC) before `end`, oldest first, empty days included.
 
-    Each day is a count over a range of an index, all in one query.
+    Counts each day over a range of an index, all in one query.
     """
     end = max(EARLIEST, min(end or timezone.now(), timezone.now()))
-    # The end itself is no part of it: until midnight is until the day before.
+    # The end is exclusive: an end at midnight means the day before.
     first = (end - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
         days=days - 1
     )

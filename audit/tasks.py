@@ -1,4 +1,4 @@
-"""What the log does by itself."""
+"""The background tasks of the log."""
 
 import logging
 
@@ -11,13 +11,13 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def seal():
-    """Place the rows that a process left without a place."""
+    """Place the rows that processes left without a place."""
     chain.seal()
 
 
 @shared_task
 def keep_head():
-    """Check what came since the last kept head, and keep a new one; what is wrong is told to whoever watches."""
+    """Check the rows since the last kept head and keep a new head; log the faults as errors."""
     head, faults = verifying.keep_head()
     _tell(faults)
     if head is not None:
@@ -26,7 +26,7 @@ def keep_head():
 
 @shared_task
 def verify():
-    """Walk the whole chain; what is wrong is told to whoever watches the logs and the metrics."""
+    """Check the whole chain; faults go to the log lines as errors and to the metrics."""
     kept, strange = heads.kept()
     _tell(verifying.verify(kept=kept, strange=strange).faults)
 

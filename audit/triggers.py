@@ -1,8 +1,8 @@
-"""The log only grows, says the database: triggers that refuse to change, delete or empty its rows.
+"""Database triggers that make the log append-only: they refuse to change, delete or truncate its rows.
 
-A row comes without a place in the chain and is given one once; nothing else of it is ever written again. The
-triggers are laid down after each migrate and taken away for one that changes the log's table: SQLite loses those of
-a table that it makes anew, PostgreSQL changes no column that one names.
+A row is inserted without a place in the chain and gets its place once; no other column ever changes. The triggers are
+created after each migrate. Before a migrate that changes the log's table they are dropped: SQLite loses the triggers of
+a table that it rebuilds, and PostgreSQL changes no column that a trigger names.
 """
 
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def _facts():
 
 
 def _statements():
-    """{name: the statement that makes the trigger} of this database."""
+    """{name: the statement that creates the trigger} for this database."""
     place = ", ".join(f'"{name}"' for name in PLACE)
     if connection.vendor == "postgresql":
         each, refuse, open_, close = "FOR EACH ROW ", "EXECUTE FUNCTION audit_event_refuse()", "(", ")"
@@ -57,7 +57,10 @@ def _columns(cursor):
 
 
 def take_away(plan=(), **signal):
-    """Drop the triggers; before a migrate whose `plan` touches the log, and for whoever calls it without one."""
+    """Drop the triggers.
+
+    As a signal's receiver only before a migrate whose `plan` touches the log; called directly, always.
+    """
     if signal and not any(migration.app_label == Event._meta.app_label for migration, _backwards in plan):
         return
     on_table = f" ON {TABLE}" if connection.vendor == "postgresql" else ""
@@ -68,7 +71,7 @@ def take_away(plan=(), **signal):
 
 
 def lay_down(**signal):
-    """Make those that are missing or not as they should be; after each migrate, unless it went back to before them."""
+    """Create missing or wrong triggers; after each migrate, unless it went back to before the log's columns."""
     wrong = missing()
     with connection.cursor() as cursor:
         if not wrong or not {field.column for field in Event._meta.local_fields} <= _columns(cursor):
@@ -86,7 +89,7 @@ def lay_down(**signal):
 
 
 def missing():
-    """The names of triggers that should be there and are not, or are switched off, or do something else."""
+    """The names of triggers that are missing, disabled, or different from what they should be."""
     with connection.cursor() as cursor:
         found = _found_on_postgresql(cursor) if connection.vendor == "postgresql" else _found_on_sqlite(cursor)
     return [name for name in _statements() if name not in found]
@@ -118,14 +121,14 @@ def _found_on_postgresql(cursor):
 
 @contextmanager
 def lifted():
-    """Without the triggers for a block: a restore replaces the whole log by that of the backup.
+    """Drop the triggers for a block: a restore replaces the whole log by the backup's.
 
-    On PostgreSQL to be called in a transaction, which hides it from everybody else. Within another such block it is
-    the outer one that lays them down again.
+    On PostgreSQL call it in a transaction, so that other connections never see the table without triggers. In a nested
+    block, the outermost creates them again.
     """
     outermost = len(missing()) < len(_statements())
     take_away()
     yield
-    # Not after an error: the transaction that is rolled back brings them back by itself.
+    # Not after an error: the rollback restores the triggers.
     if outermost:
         lay_down()

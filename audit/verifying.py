@@ -1,4 +1,4 @@
-"""Is the log whole: a walk along the chain, its signed end, the heads kept elsewhere; and what to do after a fault."""
+"""Checks that the log is whole: the chain, its signed end and the kept heads. Also accepts a log after a fault."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,23 +6,30 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from config import metrics
+from config.watch import heartbeats, metrics
 
 from . import heads, triggers
-from .chain import BATCH, FACTS, hash_of, held_head, is_ours, is_signed, plain, signature_of
+from .actions import Action
+from .chain import BATCH, HASHED, hash_of, hash_of_older_version, held_head, is_ours, is_signed, plain, signature_of
 from .heads import Head
 from .log import record
-from .models import Action, ChainHead, Event
+from .models import ChainHead, Event
 
-# So long after the log began there is a head: the schedule keeps one a day.
+# A fault of a signature alone has two causes, and the more frequent one is no break-in.
+OR_KEY = "(or SECRET_KEY was changed, and the former key is not in SECRET_KEY_FALLBACKS)"
+
+# A log older than this must have a kept head: the schedule keeps one a day.
 FIRST_HEAD_WITHIN = timedelta(days=3)
-# So long the metrics tell what a check found: the schedule makes one a week, and one that is missed must be seen.
+# The metrics show a check's result this long. The schedule checks weekly; when a check is missed, the metric
+# disappears.
 TOLD_FOR = timedelta(days=8)
+# The row of signs of life that keeps a check's result for all processes, and what it says of a log with faults.
+JOB, FAULTY = "audit.tasks.verify", "FaultsFound"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, and with which row: `seq`, or None where it is no row's."""
+    """A fault, and the row `seq` that has it; None where it concerns no row."""
 
     seq: int | None
     text: str
@@ -30,10 +37,11 @@ class Fault:
 
 @dataclass
 class Report:
-    """What `verify` saw.
+    """What `verify` found.
 
-    `checked` rows to `last_seq`; `faults`, the first bad row first; `accepted`, faults that somebody looked into and
-    accepted; `unsealed` rows that have no place yet; `heads` compared, the newest from `last_head`.
+    `checked` rows up to `last_seq`; `faults`, that of the first bad row; `accepted`, faults that an administrator
+    accepted earlier; `older` rows from `first_older` on that an older version placed: no hash covers their subfolder;
+    `unsealed` rows without a place; `heads` compared, the newest from `last_head`.
     """
 
     checked: int = 0
@@ -41,6 +49,8 @@ class Report:
     last_hash: str = ""
     faults: list = field(default_factory=list)
     accepted: list = field(default_factory=list)
+    older: int = 0
+    first_older: int | None = None
     unsealed: int = 0
     oldest_unsealed: datetime | None = None
     heads: int = 0
@@ -48,17 +58,19 @@ class Report:
 
 
 def verify(*, after=0, after_hash="", kept=(), strange=(), progress=None):
-    """Walk the chain from the row behind `after` to its end. Returns a Report; at the first bad row it stops.
+    """Check the chain from the row after `after` to its end. Returns a Report; stops at the first bad row.
 
-    `after_hash` is the hash of row `after`, where the rows before are kept elsewhere. The chain must go through the
-    Heads `kept`; `strange` are names of files that should be heads. `progress.advance()` hears of each row.
+    `after_hash` is the hash of row `after`, needed when the rows before are kept elsewhere. The chain must pass through
+    the Heads `kept`. `strange` are names of files that should be heads and are not. Calls `progress.advance()` for each
+    row.
     """
     report = Report(last_seq=after, last_hash=after_hash)
     _look_around(report, kept, strange, whole=not after)
     _walk_accepted(report, _good_heads(report, kept), progress)
-    # A look at the end alone takes no alarm about the rest back.
+    # A clean check of the end only must not clear an alarm about earlier rows.
     if not after or report.faults:
         metrics.remember("audit_faults", len(report.faults), lifetime=TOLD_FOR)
+        heartbeats.keep_result(JOB, FAULTY if report.faults else "")
     return report
 
 
@@ -81,11 +93,11 @@ def _look_around(report, kept, strange, *, whole):
 
 
 def _good_heads(report, kept):
-    """Those that we signed, oldest first; behind the last one somebody accepted only what came since counts."""
+    """The heads that we signed, oldest first; after an accepted log, only from the last accepted head on."""
     good = []
     for head in sorted(kept, key=lambda head: head.signed_at):
         if not is_signed(head.seq, head.hash, head.signature, at=_said(head.signed_at, head.accepted)):
-            text = f"the head kept on {head.signed_at} is not signed by this portal"
+            text = f"the head kept on {head.signed_at} is not signed by this portal {OR_KEY}"
             report.faults.append(Fault(head.seq, text))
         elif head.accepted:
             good = [head]
@@ -99,9 +111,12 @@ def _said(at, accepted):
 
 
 def _walk_accepted(report, good, progress):
-    """Walk to the end; a fault before what was accepted is put aside, and the walk goes on from there."""
+    """Check to the end.
+
+    A fault before an accepted head goes to `report.accepted`, and the check continues after that head.
+    """
     accepted = good[0] if good and good[0].accepted and good[0].seq > report.last_seq else None
-    # Read before the rows: what is placed meanwhile is not taken for too much, nor for missing.
+    # Read the end before the rows. Rows placed meanwhile then count neither as extra nor as missing.
     end = ChainHead.objects.first()
     expected = {head.seq: head for head in good}
     fault = _walk(report, expected, progress, up_to=accepted.seq if accepted else None)
@@ -121,8 +136,8 @@ def _walk_accepted(report, good, progress):
 
 
 def _walk(report, expected, progress, *, up_to=None):
-    """Check row by row, to `up_to` or the end; the Fault of the first that is bad, or None."""
-    rows = Event.objects.filter(seq__gt=max(0, report.last_seq)).order_by("seq").values(*FACTS, *triggers.PLACE)
+    """Check row by row, up to `up_to` or the end. Returns the Fault of the first bad row, or None."""
+    rows = Event.objects.filter(seq__gt=max(0, report.last_seq)).order_by("seq").values(*HASHED, *triggers.PLACE)
     if up_to is not None:
         rows = rows.filter(seq__lte=up_to)
     for row in rows.iterator(chunk_size=BATCH):
@@ -142,24 +157,28 @@ def _fault_of(row, report, head):
         text = f"it is missing: behind row {report.last_seq} comes row {row['seq']} ({which})"
         return Fault(report.last_seq + 1, text)
     text = ""
-    if hash_of(row, row["prev_hash"]) != row["hash"]:
+    is_older = hash_of_older_version(row, row["prev_hash"]) == row["hash"]
+    if not is_older and hash_of(row, row["prev_hash"]) != row["hash"]:
         text = f"it was changed or moved: its content does not give its hash ({which})"
     elif row["prev_hash"] != report.last_hash:
         text = f"it does not follow the row before: one of the two was replaced ({which})"
     elif head is not None and head.hash != row["hash"]:
         text = f"it is not the row that the head kept on {head.signed_at} signs ({which})"
+    if is_older and not text:
+        report.older += 1
+        report.first_older = report.first_older or row["seq"]
     return Fault(row["seq"], text) if text else None
 
 
 def _check_end(report, before):
-    """Compare with the end of the chain; `before` is what it was before the rows were read."""
+    """Compare with the end of the chain; `before` is the end as it was before the rows were read."""
     now = ChainHead.objects.first()
     if now is None:
         if report.last_seq:
             report.faults.append(Fault(report.last_seq, "the end of the chain is not there"))
         return
     if not is_ours(now):
-        report.faults.append(Fault(now.seq, "the end of the chain is not signed by this portal"))
+        report.faults.append(Fault(now.seq, f"the end of the chain is not signed by this portal {OR_KEY}"))
     elif report.last_seq > now.seq:
         report.faults.append(Fault(now.seq + 1, "it stands behind the end of the chain"))
     elif before is not None and before.seq > report.last_seq:
@@ -171,10 +190,10 @@ def _check_end(report, before):
 
 
 def keep_head():
-    """Sign the end of the chain and keep it under today's date; once a day. Returns (the Head or None, Faults).
+    """Sign the end of the chain and keep it under today's date, once a day. Returns (the Head or None, Faults).
 
-    None before the log began, when today's is there, and when the rows since the last kept one are not whole:
-    a fault is not signed over.
+    None before the log began, when today's head exists, and when the rows since the last kept head have a fault: a
+    fault must not be signed.
     """
     name = f"{timezone.now():%Y-%m-%d}.json"
     if name in heads.names():
@@ -184,7 +203,7 @@ def keep_head():
     signed = _good_heads(judged, kept)
     last = max(signed, key=lambda head: head.seq, default=None)
     report = verify(after=last.seq if last else 0, after_hash=last.hash if last else "", kept=signed, strange=strange)
-    # A head that is not ours is told, and keeps nobody from signing the next.
+    # Report a head that we did not sign, but sign the next one all the same.
     faults = [*judged.faults, *report.faults]
     if any(fault.seq is not None for fault in report.faults) or not report.last_seq:
         return None, faults
@@ -201,10 +220,10 @@ def _signed_head(seq, digest, *, accepted=False):
 
 @transaction.atomic
 def accept(*, reason=""):
-    """Take the log as it stands, after somebody looked into a fault: sign its end, and keep that as a Head.
+    """Accept the log as it stands, after an administrator looked into a fault: sign its end and keep it as a Head.
 
-    Everything before it is no longer asked about, though `verify` goes on telling what was accepted. Itself a row.
-    Returns the Head, which is kept once this transaction commits.
+    `verify` then reports faults before this head only as accepted. The acceptance is a row of the log. Returns the
+    Head, which is stored when this transaction commits.
     """
     end = held_head(wait=True)
     last = Event.objects.filter(seq__gt=0).order_by("-seq").first()
@@ -215,6 +234,6 @@ def accept(*, reason=""):
     head = _signed_head(end.seq, end.hash, accepted=True)
     record(Action.LOG_ACCEPTED, seq=end.seq, hash=end.hash, before=before, reason=reason)
     name = f"{timezone.now():%Y-%m-%dT%H%M%S}-accepted.json"
-    # A head of what was rolled back would hide a fault that nobody accepted.
+    # Store it after the commit: the head of a rolled-back acceptance would hide a fault that was never accepted.
     transaction.on_commit(lambda: heads.write(head, name))
     return head

@@ -8,27 +8,38 @@ from django.shortcuts import render
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from config.charts import bars
-from config.csv_export import csv_answer
+from config.api.pagination import keyset_page
+from config.api.permissions import super_only
+from config.drawing.charts import bars
 from config.errors import Refused
-from config.pagination import keyset_page
-from config.permissions import super_only
+from config.http.csv_export import csv_answer
 
 from . import chain, reading
+from .actions import Action
 from .filters import EventFilter
-from .models import Action, Event
+from .models import Event
 
 PAGE = 50
 COLUMNS = (
     *("seq", "id", "created_at", "action", "actor_email", "actor_id", "target_type", "target_id", "target_name"),
-    *("folder_slug", "size_bytes", "detail", "address", "user_agent", "request_id", "prev_hash", "hash"),
+    *(
+        "folder_slug",
+        "subfolder_slug",
+        "size_bytes",
+        "detail",
+        "address",
+        "user_agent",
+        "request_id",
+        "prev_hash",
+        "hash",
+    ),
 )
 
 
 @super_only
 @require_safe
 def log(request):
-    """The log, newest first, with its filters and what went on by day."""
+    """The log, newest first, with its filters and a chart of events by day."""
     filters = EventFilter(request.GET)
     context = {"filters": filters, "query": _query(request)}
     try:
@@ -52,7 +63,7 @@ def _number_of_events(count):
 
 
 def _query(request):
-    """The filters as a query string, without the place in the list."""
+    """The filters as a query string, without the position in the list."""
     query = request.GET.copy()
     for name in ("cursor", "limit"):
         query.pop(name, None)
@@ -62,7 +73,7 @@ def _query(request):
 @super_only
 @require_safe
 def export_csv(request):
-    """What fits the filters as CSV, streamed; no cell is a formula to a spreadsheet."""
+    """The filtered events as CSV, streamed, without cells that a spreadsheet would run as a formula."""
     rows = (
         [json.dumps(cell, ensure_ascii=False) if name == "detail" else _cell(cell) for name, cell in row.items()]
         for row in _rows(request, "csv")
@@ -77,7 +88,7 @@ def _cell(cell):
 @super_only
 @require_safe
 def export_json(request):
-    """What fits the filters as a JSON list, streamed, a row a line, with what a check of the chain needs."""
+    """The filtered events as a JSON list, streamed, one row a line, with all that a check of the chain needs."""
     rows = _rows(request, "json")
 
     def lines():

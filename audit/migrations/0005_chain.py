@@ -4,8 +4,6 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import audit.models
-
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -38,11 +36,6 @@ class Migration(migrations.Migration):
             model_name="event",
             name="seq",
             field=models.BigIntegerField(editable=False, null=True),
-        ),
-        migrations.AlterField(
-            model_name="event",
-            name="action",
-            field=models.CharField(choices=audit.models.action_choices, max_length=40),
         ),
         migrations.AlterField(
             model_name="event",

@@ -1,4 +1,4 @@
-"""Is the audit log whole?"""
+"""Checks that the audit log is whole."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from config.progress import Progress
 
 
 class Command(BaseCommand):
-    """A door to audit.verifying."""
+    """The command line of audit.verifying."""
 
     help = "Walk the audit log's chain and name the first row that was changed, moved, taken out or cut off."
 
@@ -70,6 +70,11 @@ class Command(BaseCommand):
     def _tell(self, report, *, quiet):
         for fault in report.accepted:
             self.stderr.write(f"Accepted before: row {fault.seq}: {fault.text}.")
+        if report.older:
+            self.stderr.write(
+                f"{report.older} rows were placed by an older version of the portal, the first is row "
+                f"{report.first_older}. No hash covers their subfolder."
+            )
         for fault in report.faults:
             self.stderr.write(fault.text if fault.seq is None else f"Row {fault.seq}: {fault.text}.")
         if report.unsealed:
