@@ -13,10 +13,13 @@ _HOST_AND_PATH = re.compile(r"\w\.[a-z]{2,}/", re.IGNORECASE)
 
 
 def clean_email(text, *, field="email"):
-    """`text` trimmed and in lower case: one mailbox, one account. Raises Invalid (400) for what no mail would reach."""
+    """Return `text` trimmed and in lower case, so that one mailbox has one account.
+
+    Raises Invalid (400) for an address that no mail can reach.
+    """
     email = text.strip().lower()
     try:
-        # Some letters grow when they become small, so the length counts afterwards.
+        # Check the length after lower(): the lower case of some letters is longer than the letter.
         if len(email) > MAX_EMAIL_LENGTH:
             raise ValueError
         validate_email(email)
@@ -27,13 +30,16 @@ def clean_email(text, *, field="email"):
 
 
 def holds_web_address(text):
-    """True for a text that a mail program would make a link of."""
+    """True for a text that a mail program would turn into a link."""
     return "://" in text or "www." in text.lower() or _HOST_AND_PATH.search(text) is not None
 
 
 def clean_name(text, *, field="name"):
-    """A person's name on one line. Raises Invalid (400) for control characters, and for an address of the web:
-    names appear in mail to others, and must not carry anybody's message there."""
+    """Return a person's name on one line.
+
+    Raises Invalid (400) for control characters and for a web address. The portal writes names into mail to other
+    people: a user could otherwise send them links of their own choice.
+    """
     name = " ".join(text.split())
     if not name or not name.isprintable():
         raise Invalid(field, _("A name is one line of visible characters."))

@@ -1,4 +1,4 @@
-"""The calls of people in the API."""
+"""The API's addresses for accounts, notices and the administration of people."""
 
 from django.urls import path
 

@@ -1,16 +1,19 @@
-"""What every page shows of the signed-in user."""
+"""Template variables about the signed-in user's notices, for every page."""
 
 from django.utils.functional import SimpleLazyObject
 
-from . import live, notifications
+from .notices import live_count, notifications
 
 
 def notices(request):
-    """`unread_notifications` and the `live_token` to ask for them anew: made only for a page that shows them."""
+    """Give `unread_notifications`, the number, and `live_token`, with which the page's script asks for it again.
+
+    Both are lazy: a page that does not show them costs no query.
+    """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"unread_notifications": 0}
     return {
         "unread_notifications": SimpleLazyObject(lambda: notifications.unread_count(user)),
-        "live_token": SimpleLazyObject(lambda: live.token_of(user)),
+        "live_token": SimpleLazyObject(lambda: live_count.token_of(user)),
     }

@@ -6,9 +6,10 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import notices
-from .models import NotificationPreference, Scope, User
-from .passwords import MAX_PASSWORD_LENGTH
+from .credentials.passwords import MAX_PASSWORD_LENGTH
+from .models import NotificationPreference, User
+from .notices import kinds
+from .scopes import choices_for
 
 
 def _password(label, autocomplete):
@@ -32,7 +33,7 @@ class SignupForm(forms.Form):
 
 
 class LoginForm(forms.Form):
-    # A malformed address is simply unknown: log-in never says what is wrong with one.
+    # Not an EmailField: a malformed address gets the same answer as an unknown one.
     email = forms.CharField(
         label=_("E-mail address"),
         max_length=254,
@@ -89,7 +90,7 @@ def _code():
 
 
 def _passkey():
-    """What the browser's dialog answered; passkeys.js fills it in."""
+    """A hidden field: passkeys.js writes the answer of the browser's passkey dialog into it."""
     return forms.CharField(max_length=20_000, required=False, widget=forms.HiddenInput)
 
 
@@ -108,7 +109,10 @@ class RecoveryCodeForm(forms.Form):
 
 
 class OneProofForm(forms.Form):
-    """Of its fields, each a way to prove who sits there, exactly one is given; `asks` is said otherwise."""
+    """A form in which the user fills in exactly one field; each field is one way to prove who they are.
+
+    `asks` is the error message when the user filled in no field, or several.
+    """
 
     asks = ""
 
@@ -118,7 +122,7 @@ class OneProofForm(forms.Form):
             field.required = False
 
     def clean(self):
-        """Raises ValidationError for none, or for more than one."""
+        """Raises ValidationError unless exactly one field is filled in."""
         facts = super().clean()
         if not self.errors and sum(bool(text) for text in facts.values()) != 1:
             raise forms.ValidationError(self.asks)
@@ -126,7 +130,7 @@ class OneProofForm(forms.Form):
 
 
 class SecondStepForm(OneProofForm):
-    """`cleaned_data` is what sign_in.finish_browser takes."""
+    """`cleaned_data` holds the keyword arguments of sign_in.finish_browser."""
 
     asks = _("Type the code.")
     code = _code()
@@ -145,14 +149,14 @@ class PasskeyForm(forms.Form):
     passkey = _passkey()
 
     def clean_passkey(self):
-        """Raises ValidationError when the browser's dialog brought nothing."""
+        """Raises ValidationError when the browser sent no passkey."""
         if not self.cleaned_data["passkey"]:
             raise forms.ValidationError(_("Your browser did not bring a passkey. Try again."))
         return self.cleaned_data["passkey"]
 
 
 class ConfirmForm(OneProofForm):
-    """`cleaned_data` is what sign_in.confirm takes."""
+    """`cleaned_data` holds the keyword arguments of sign_in.confirm."""
 
     asks = _("Give your password, or a code.")
     password = _password(_("Your password"), "current-password")
@@ -170,7 +174,7 @@ class AvatarForm(forms.Form):
 
 
 class ApiTokenForm(forms.Form):
-    """A token to be; `cleaned_data` is what accounts.api_tokens.create takes."""
+    """A new API token; `cleaned_data` holds keyword arguments of accounts.credentials.api_tokens.create."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -181,7 +185,6 @@ class ApiTokenForm(forms.Form):
     scopes = forms.MultipleChoiceField(
         label=_("What it may do"),
         help_text=_("Choose as little as will do. It can never do more than you may yourself."),
-        choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,
     )
     lifetime = forms.ChoiceField(
@@ -199,11 +202,10 @@ class ApiTokenForm(forms.Form):
 
     def __init__(self, *args, user, **kwargs):
         super().__init__(*args, **kwargs)
-        if not user.is_superuser:
-            self.fields["scopes"].choices = [choice for choice in Scope.choices if choice[0] != Scope.ADMIN]
+        self.fields["scopes"].choices = choices_for(user)
 
     def clean(self):
-        """`lifetime` and `until` as one `expires_at`; of a date its last moment in UTC."""
+        """Replace `lifetime` and `until` by one `expires_at`; a chosen date counts until the end of that day in UTC."""
         facts = super().clean()
         lifetime, until = facts.pop("lifetime", None), facts.pop("until", None)
         if lifetime == "date" and until is None:
@@ -229,12 +231,12 @@ class CloseAccountForm(forms.Form):
 
 
 class MailForm(forms.Form):
-    """One choice for each kind of notice; what is not sent along stays."""
+    """One choice for each kind of notice. A kind that the form does not send keeps its setting."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, prefix="mail", **kwargs)
         labels = dict(NotificationPreference.Mail.choices)
-        for kind in filter(lambda kind: kind.choices, notices.KINDS.values()):
+        for kind in filter(lambda kind: kind.choices, kinds.KINDS.values()):
             self.fields[kind.name] = forms.ChoiceField(
                 label=kind.label,
                 required=False,
@@ -243,13 +245,13 @@ class MailForm(forms.Form):
             )
 
     def wishes(self):
-        """{kind: mail} of what was sent along."""
+        """{kind: mail} of the kinds that the form sent."""
         return {name: mail for name, mail in self.cleaned_data.items() if mail}
 
     def groups(self):
-        """[(heading, its fields)] in the order of the page."""
+        """[(heading, fields under it)] in the order of the page."""
         groups = [
-            (label, [self[name] for name in self.fields if notices.KINDS[name].group == group])
-            for group, label in notices.GROUPS.items()
+            (label, [self[name] for name in self.fields if kinds.KINDS[name].group == group])
+            for group, label in kinds.groups()
         ]
         return [(label, fields) for label, fields in groups if fields]

@@ -1,16 +1,15 @@
-"""What of people's mail is told at /metrics."""
+"""The figures about outgoing mail at /metrics."""
 
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from config import metrics
+from config.watch import metrics
 
 from .models import OutgoingMail
 
 
-@metrics.reader
 def mail():
-    """The outbox."""
+    """Gauges of the outbox."""
     waiting = OutgoingMail.objects.filter(sent_at=None, failed_at=None)
     facts = waiting.aggregate(count=Count("pk"), oldest=Min("created_at"))
     age = 0 if facts["oldest"] is None else (timezone.now() - facts["oldest"]).total_seconds()

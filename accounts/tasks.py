@@ -1,50 +1,56 @@
-"""Background doors to the operations of this app. Each may run twice, or be killed and run again."""
+"""Background tasks of this app. Each may run twice, or be killed and run again, without harm."""
 
 from celery import shared_task
 from django.utils import timezone
 
-from . import api_tokens, digests, lockout, mail, privacy, proofs, registration, second_factor, sessions
+from .credentials import api_tokens, lockout, sessions
 from .models import RefreshToken
+from .notices import digests, mail
+from .people import registration
+from .privacy import subject_rights
+from .second_factors import factors, proofs
 
 
 @shared_task
 def send_mail(*, mail_id):
-    """Send one letter of the outbox now."""
+    """Send one e-mail of the outbox now."""
     mail.send(mail_id)
 
 
 @shared_task
 def send_waiting_mail():
-    """Send whatever the outbox holds that is due: what a broker lost, or a mail server refused."""
+    """Send the e-mails of the outbox that are due: the broker lost their task, or the mail server refused them."""
     return mail.send_waiting()
 
 
 @shared_task
 def send_digests():
-    """Write the daily letters whose hour has come."""
+    """Write the daily digests whose hour has come."""
     return digests.send_all()
 
 
 @shared_task
 def tell_of_lock(*, user_id):
-    """Tell the owner of an account, if there is one, that it was locked."""
+    """Notify the owner of an account that it was locked; do nothing without such an account."""
     lockout.tell_owner(user_id=user_id)
 
 
 @shared_task
 def forget_expired():
-    """Remove sessions and refresh tokens past their time, API tokens long ended, sign-ups never confirmed and letters
-    long sent; seal anew what an older key sealed."""
+    """Delete expired sessions and refresh tokens, API tokens that ended long ago, unconfirmed sign-ups and old mail.
+
+    Also encrypt again, with the newest key, the secrets that an older key encrypted.
+    """
     RefreshToken.objects.filter(expires_at__lt=timezone.now()).delete()
     api_tokens.forget_ended()
     sessions.SessionStore.clear_expired()
     proofs.forget_expired()
-    second_factor.keep_readable()
+    factors.keep_readable()
     registration.forget_unconfirmed()
     mail.forget_sent()
 
 
 @shared_task
 def erase_closed_accounts():
-    """Erase what is personal of the accounts closed longer ago than ACCOUNT_CLOSURE_DAYS."""
-    return privacy.erase_closed()
+    """Erase the personal data of the accounts that were closed more than ACCOUNT_CLOSURE_DAYS ago."""
+    return subject_rights.erase_closed()

@@ -3,12 +3,12 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from .live import live
 from .views import (
     api_tokens,
     auth,
     invitations,
     languages,
+    live_count,
     notifications,
     privacy,
     profile,
@@ -29,7 +29,7 @@ urlpatterns = [
     path("reset-password", auth.reset_password, name="reset-password"),
     path("invitation", invitations.invitation, name="invitation"),
     path("language", languages.choose_language, name="language"),
-    # The admin's own ways past the operations: a password has one page, and logging out is recorded.
+    # Replace Django admin's own pages, which bypass our operations: they would not record the log-out or the change.
     path("admin/password_change/", RedirectView.as_view(pattern_name="profile-security")),
     path("admin/logout/", auth.logout),
     path("profile", profile.profile, name="profile"),
@@ -47,11 +47,11 @@ urlpatterns = [
     path("profile/tokens/<uuid:token_id>/revoke", api_tokens.revoke, name="profile-token-revoke"),
     path("profile/data", privacy.own_data, name="profile-data"),
     path("profile/close", privacy.close_account, name="close-account"),
-    path("avatars/<uuid:user_id>", profile.avatar, name="avatar"),
+    path("avatars/<uuid:user_id>", profile.Avatar.as_view(), name="avatar"),
     path("profile/notifications", notifications.mail_preferences, name="profile-notifications"),
     path("notifications", notifications.notice_list, name="notifications"),
     path("notifications/mark-read", notifications.mark_read, name="notifications-mark-read"),
-    path("notifications/live", live, name="notifications-live"),
+    path("notifications/live", live_count.live, name="notifications-live"),
     path("notifications/<uuid:notice_id>/open", notifications.open_notice, name="notification-open"),
     path("unsubscribe/<str:token>", notifications.unsubscribe, name="unsubscribe"),
 ]

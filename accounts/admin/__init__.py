@@ -1,7 +1,4 @@
-"""People in the admin, one module a noun; what a change means is decided by the operations.
-
-Folders and files stand above people, so that their pages and rows are named here, never imported.
-"""
+"""The admin pages of people, one module for each model. Every change goes through the operations of accounts."""
 
 from . import companies, roles, tokens, users
 

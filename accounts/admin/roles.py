@@ -7,12 +7,12 @@ from django.contrib.auth.models import Group
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from config.admin import OperationsAdmin, OperationsForm
-from config.admin_lines import link, number_of, some_of
+from accounts.people import roles
+from config.admin.lines import link, number_of, some_of
+from config.admin.operations import OperationsAdmin, OperationsForm
 
-from .. import roles
 from ..models import Role, RolePolicy, User
-from ._lines import grants_list, person_line
+from ._lines import person_line
 
 admin.site.unregister(Group)
 
@@ -32,6 +32,12 @@ class RoleForm(OperationsForm):
         policy = RolePolicy.objects.filter(role=self.instance.pk).first() if self.instance.pk else None
         self.initial["requires_second_factor"] = bool(policy and policy.requires_second_factor)
 
+    def facts(self):
+        facts = super().facts()
+        if "permissions" in facts:
+            facts["permissions"] = [permission.codename for permission in facts["permissions"]]
+        return facts
+
     class Meta:
         help_texts = {
             "name": gettext_lazy("The built-in roles client, ops and super keep their names."),
@@ -44,11 +50,12 @@ class RoleForm(OperationsForm):
 
 @admin.register(Role)
 class RoleAdmin(OperationsAdmin, GroupAdmin):
-    """Saved and deleted through accounts.roles; built-in roles keep their names and stay."""
+    """Saves and deletes through accounts.people.roles. Built-in roles cannot be renamed or deleted."""
 
     form = RoleForm
     list_display = ["name", "built_in", "number_of_people", "number_of_permissions"]
     list_per_page = 50
+    belongings = ["people"]
 
     def get_queryset(self, request):
         holders, permissions = User.groups.through.objects, Role.permissions.through.objects
@@ -60,10 +67,10 @@ class RoleAdmin(OperationsAdmin, GroupAdmin):
 
     def get_fieldsets(self, request, obj=None):
         about = (None, {"fields": ["name", "requires_second_factor", "permissions"]})
-        return [about, (_("Who holds it and where"), {"fields": ["people", "grants"]})] if obj else [about]
+        return [about, (_("Who holds it and where"), {"fields": self.belongings})] if obj else [about]
 
     def get_readonly_fields(self, request, obj=None):
-        shown = ["people", "grants"] if obj else []
+        shown = self.belongings if obj else []
         return ["name", *shown] if obj and obj.is_built_in else shown
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
@@ -92,21 +99,11 @@ class RoleAdmin(OperationsAdmin, GroupAdmin):
         everybody = link("accounts_user_changelist", _("All of them"), groups__id__exact=role.pk)
         return some_of(role.user_set.order_by("name", "email"), person_line, everything=everybody)
 
-    @admin.display(description=gettext_lazy("folders"))
-    def grants(self, role):
-        return grants_list(role.folder_permissions)
+    def create(self, request, role, facts):
+        return roles.save_role(by=request.user, **facts)
 
-    def save_model(self, request, obj, form, change):
-        facts = {}
-        if "name" in form.changed_data:
-            facts["name"] = form.cleaned_data["name"]
-        if "permissions" in form.changed_data:
-            facts["permissions"] = [permission.codename for permission in form.cleaned_data["permissions"]]
-        if "requires_second_factor" in form.changed_data:
-            facts["requires_second_factor"] = form.cleaned_data["requires_second_factor"]
-        if facts:
-            saved = roles.save_role(by=request.user, role_id=obj.pk if change else None, **facts)
-            obj.__dict__.update(saved.__dict__)
+    def change(self, request, role, facts):
+        return roles.save_role(by=request.user, role_id=role.pk, **facts)
 
-    def delete_model(self, request, obj):
-        roles.delete_role(by=request.user, role_id=obj.pk)
+    def delete(self, request, role):
+        roles.delete_role(by=request.user, role_id=role.pk)

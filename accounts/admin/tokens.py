@@ -1,4 +1,4 @@
-"""Tokens of scripts in the admin: to read, and to end."""
+"""API tokens in the admin: a super can view and end them, but not change them."""
 
 from django.contrib import admin
 from django.db.models import Q
@@ -6,12 +6,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.admin import ReadOnlyAdmin
-from config.admin_actions import SeveralAtOnce
-from config.admin_lines import moment, row_link
+from accounts.credentials import api_tokens
+from accounts.scopes import SCOPES
+from config.admin.actions import SeveralAtOnce
+from config.admin.lines import moment, row_link
+from config.admin.site import ReadOnlyAdmin
 
-from .. import api_tokens
-from ..models import ApiToken, Scope
+from ..models import ApiToken
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -32,7 +33,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(SeveralAtOnce, ReadOnlyAdmin):
-    """Ended through accounts.api_tokens."""
+    """Ends tokens through accounts.credentials.api_tokens."""
 
     list_display = ["name", "prefix", "owner", "may", "state", "used", "until"]
     list_select_related = ["user"]
@@ -49,8 +50,7 @@ class ApiTokenAdmin(SeveralAtOnce, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("scopes"))
     def may(self, token):
-        words = dict(Scope.choices)
-        return "; ".join(str(words.get(scope, scope)) for scope in token.scopes)
+        return "; ".join(str(SCOPES.get(scope, scope)) for scope in token.scopes)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, token):

@@ -2,29 +2,28 @@
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Exists, OuterRef, Q
-from django.template.defaultfilters import filesizeformat
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.admin import REFUSALS, OperationsAdmin, OperationsForm
-from config.admin_actions import SeveralAtOnce
-from config.admin_lines import link
+from accounts.people import invitations, roles
+from accounts.people.log_reasons import MAX_REASON_LENGTH
+from accounts.privacy import subject_rights
+from accounts.privacy.sending import as_download
+from accounts.second_factors import factors
+from accounts.signing_in import sign_in
+from config.admin.actions import SeveralAtOnce
+from config.admin.lines import link
+from config.admin.operations import REFUSALS, OperationsAdmin, OperationsForm
 from config.errors import Conflict
-from config.refusals import refusal_of
+from config.http.refusals import refusal_of
 
-from .. import invitations, privacy, roles, second_factor, sign_in
 from ..models import Company, Role, User
 from ..models.roles import SUPER
 from ..models.users import INVITED, UNCONFIRMED
-from ..reasons import MAX_REASON_LENGTH
-from ..views.privacy import as_download
-from ..views.second_factor import confirm_first
-from ._lines import grants_list
 
 STATES = {
     "active": (gettext_lazy("Active"), Q(is_active=True)),
@@ -39,7 +38,7 @@ STATES = {
 
 
 def state_of(user):
-    """A key of STATES."""
+    """The state of `user`, a key of STATES."""
     if user.is_active:
         return "active"
     if user.closed_at is not None:
@@ -60,25 +59,8 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(STATES[self.value()][1]) if self.value() in STATES else queryset
 
 
-class FilesFilter(admin.SimpleListFilter):
-    title = gettext_lazy("files")
-    parameter_name = "files"
-
-    def lookups(self, request, model_admin):
-        return [("yes", _("Has uploaded some")), ("no", _("Has none"))]
-
-    def queryset(self, request, queryset):
-        uploaders = User.objects.filter(pk=OuterRef("pk"), files__isnull=False, files__deleted_at=None)
-        match self.value():
-            case "yes":
-                return queryset.filter(Exists(uploaders))
-            case "no":
-                return queryset.filter(~Exists(uploaders))
-        return queryset
-
-
 class RoleFilter(admin.RelatedFieldListFilter):
-    """The column is called groups, the thing a role."""
+    """A filter with the title “role”: the column is called groups, but people know it as roles."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -132,9 +114,16 @@ class UserForm(OperationsForm):
                 self.add_error("groups" if SUPER not in names else "is_active", text)
         return facts
 
+    def facts(self):
+        facts = super().facts()
+        facts.pop("no_super", None)
+        if "roles" in facts:
+            facts["roles"] = [group.name for group in facts["roles"]]
+        return facts
+
 
 class CompanyChoice(forms.Form):
-    """Which company people get."""
+    """The company that the chosen users get."""
 
     company = forms.ModelChoiceField(
         Company.objects.order_by("name"),
@@ -150,7 +139,7 @@ class CompanyChoice(forms.Form):
 
 
 class RoleChoice(forms.Form):
-    """Which role people get besides theirs."""
+    """The role that the chosen users get in addition to their own."""
 
     role = forms.ModelChoiceField(Role.objects.order_by("name"), label=gettext_lazy("Role"))
 
@@ -160,7 +149,7 @@ class RoleChoice(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why a super does something to somebody's data."""
+    """The reason why a super copies or erases a person's data."""
 
     reason = forms.CharField(
         label=gettext_lazy("How the person asked, and how you knew them"),
@@ -172,11 +161,11 @@ class ReasonForm(forms.Form):
 
 @admin.register(User)
 class UserAdmin(SeveralAtOnce, OperationsAdmin):
-    """Invited through accounts.invitations; name, roles, company and whether they may log in by roles.change_user."""
+    """Adds users by invitations.invite; changes name, roles, company and is_active by roles.change_user."""
 
     form = UserForm
-    list_display = ["person", "company", "role_list", "state", "storage", "logged_in"]
-    list_filter = [StateFilter, ("groups", RoleFilter), ("company", admin.RelatedOnlyFieldListFilter), FilesFilter]
+    list_display = ["person", "company", "role_list", "state", "logged_in"]
+    list_filter = [StateFilter, ("groups", RoleFilter), ("company", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["email", "name"]
     search_help_text = gettext_lazy("E-mail address or name")
     autocomplete_fields = ["company"]
@@ -202,15 +191,11 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
             gettext_lazy("Account"),
             {"fields": ["state", "email_verified_at", "logged_in", "sessions", "created_at", "log"]},
         ),
-        (gettext_lazy("Folders"), {"fields": ["personal_space", "grants"]}),
     ]
-    readonly_fields = [
-        *["state", "email_verified_at", "logged_in", "sessions", "created_at", "log"],
-        *["personal_space", "grants"],
-    ]
+    readonly_fields = ["state", "email_verified_at", "logged_in", "sessions", "created_at", "log"]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("company", "personal_folder").prefetch_related("groups")
+        return super().get_queryset(request).select_related("company").prefetch_related("groups")
 
     def get_fieldsets(self, request, obj=None):
         if obj is None:
@@ -223,7 +208,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
         return ["email", *self.readonly_fields] if obj else []
 
     def has_delete_permission(self, request, obj=None):
-        """What was done in somebody's name stays; only an invitation is withdrawn."""
+        """Only an invitation can be deleted. Any other account stays, and with it the record of what its owner did."""
         return super().has_delete_permission(request, obj) and (obj is None or obj.is_invited)
 
     def get_form(self, request, obj=None, change=False, **kwargs):
@@ -257,60 +242,27 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
         key = state_of(user)
         return format_html('<span class="state state-{}">{}</span>', key, STATES[key][0])
 
-    @admin.display(description=gettext_lazy("own files"), ordering="personal_folder__used_bytes")
-    def storage(self, user):
-        try:
-            return filesizeformat(user.personal_folder.used_bytes)
-        except ObjectDoesNotExist:
-            return "–"
-
-    @admin.display(description=gettext_lazy("personal folder"))
-    def personal_space(self, user):
-        try:
-            folder = user.personal_folder
-        except ObjectDoesNotExist:
-            return _("Made when they first open their files.")
-        used = _("%(used)s of %(quota)s used") % {
-            "used": filesizeformat(folder.used_bytes),
-            "quota": filesizeformat(folder.quota_bytes),
-        }
-        return format_html("{} · {}", used, link("fileshare_folder_change", _("Change the quota"), folder.pk))
-
-    @admin.display(description=gettext_lazy("may use"))
-    def grants(self, user):
-        return grants_list(user.folder_permissions)
-
     @admin.display(description=gettext_lazy("log"))
     def log(self, user):
-        return format_html_join(
-            " · ",
-            "{}",
-            [
-                (link("audit_event_changelist", _("What they did"), q=user.email),),
-                (link("fileshare_file_changelist", _("Their files"), uploaded_by__id__exact=user.pk),),
-                (link("accounts_apitoken_changelist", _("Their API tokens"), user__id__exact=user.pk),),
-            ],
-        )
+        return format_html_join(" · ", "{}", [(each,) for each in self.log_links(user)])
 
-    def save_model(self, request, obj, form, change):
-        """Only what the form changed, so that nobody else's change of the rest is undone."""
-        chosen = {name: form.cleaned_data[name] for name in form.changed_data}
-        facts = {name: chosen[name] for name in ("name", "is_active", "email") if name in chosen}
-        if "groups" in chosen:
-            facts["roles"] = [group.name for group in chosen["groups"]]
-        if "company" in chosen:
-            facts["company_id"] = chosen["company"].pk if chosen["company"] else None
-        if not change:
-            saved = invitations.invite(by=request.user, **facts)
-            self.message_user(request, _("An invitation is on its way to %(email)s.") % {"email": saved.email})
-        elif facts:
-            saved = roles.change_user(by=request.user, user_id=obj.pk, **facts)
-        else:
-            return
-        obj.__dict__.update(saved.__dict__)
+    def log_links(self, user):
+        """Links to the audit log and the API tokens of `user`."""
+        return [
+            link("audit_event_changelist", _("What they did"), q=user.email),
+            link("accounts_apitoken_changelist", _("Their API tokens"), user__id__exact=user.pk),
+        ]
 
-    def delete_model(self, request, obj):
-        invitations.withdraw(by=request.user, user_id=obj.pk)
+    def create(self, request, user, facts):
+        invited = invitations.invite(by=request.user, **facts)
+        self.message_user(request, _("An invitation is on its way to %(email)s.") % {"email": invited.email})
+        return invited
+
+    def change(self, request, user, facts):
+        return roles.change_user(by=request.user, user_id=user.pk, **facts)
+
+    def delete(self, request, user):
+        invitations.withdraw(by=request.user, user_id=user.pk)
 
     # --- Several at once ---
 
@@ -318,7 +270,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
         return f"{user.name} · {user.email}"
 
     def _change_each(self, request, users, operation, *, own=True):
-        """Call `operation` for each user; `own=False` leaves out who is asking."""
+        """Call `operation` for each user; `own=False` refuses it for the super's own account."""
 
         def change(user):
             if not own and user.pk == request.user.pk:
@@ -333,7 +285,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
         )
 
     def _give_each(self, request, queryset, *, action, title, form_class):
-        """Ask for the one thing everybody gets; with the answer, give it."""
+        """Ask with `form_class` what to set, then set it for each chosen user."""
         return self.ask(
             request,
             queryset,
@@ -369,7 +321,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Open again: closed by its owner"))
     def reopen(self, request, queryset):
-        self._change_each(request, self.chosen(request, queryset), privacy.reopen_account)
+        self._change_each(request, self.chosen(request, queryset), subject_rights.reopen_account)
 
     @admin.action(permissions=["change"], description=gettext_lazy("Mail the invitation again"))
     def invite_again(self, request, queryset):
@@ -382,13 +334,13 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
     @admin.action(permissions=["change"], description=gettext_lazy("Remove the second factors of a locked-out person"))
     def remove_second_factors(self, request, queryset):
         if not sign_in.is_fresh(request):
-            return confirm_first(request, request.path)
-        return self._change_each(request, self.chosen(request, queryset), second_factor.remove_all)
+            return sign_in.confirm_first(request, request.path)
+        return self._change_each(request, self.chosen(request, queryset), factors.remove_all)
 
     def _ask_about_one(self, request, queryset, *, action, title, about, button, perform):
-        """Ask for the reason of what is done to one person's data; with it, `perform(user, reason)`."""
+        """Ask for the reason of an action on one person's data, then call `perform(user, reason)`."""
         if not sign_in.is_fresh(request):
-            return confirm_first(request, request.path)
+            return sign_in.confirm_first(request, request.path)
         if len(queryset[:2]) != 1:
             self.message_user(request, _("Choose one person."), messages.ERROR)
             return None
@@ -407,7 +359,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
     def copy_data(self, request, queryset):
         def perform(user, reason):
             try:
-                return as_download(privacy.export_for(by=request.user, user_id=user.pk, reason=reason))
+                return as_download(subject_rights.export_for(by=request.user, user_id=user.pk, reason=reason))
             except REFUSALS as error:
                 self.message_user(request, refusal_of(error).message, messages.ERROR)
                 return None
@@ -419,7 +371,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
     @admin.action(permissions=["change"], description=gettext_lazy("Erase the account…"))
     def erase(self, request, queryset):
         def perform(user, reason):
-            self._change_each(request, [user], lambda **who: privacy.erase_now(**who, reason=reason), own=False)
+            self._change_each(request, [user], lambda **who: subject_rights.erase_now(**who, reason=reason), own=False)
 
         about = _(
             "The account is closed at once and erased for good: the person's own folder with every file in it, their "

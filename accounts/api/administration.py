@@ -1,17 +1,17 @@
-"""Roles, users and companies: calls of a super."""
+"""Roles, users and companies: API calls for supers only."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.people import companies, roles
 from config.access import get_visible
-from config.pagination import answer, keyset_page, offset_page, page_of
-from config.permissions import IsSuper
-from config.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
-from config.serializers import read
+from config.api.pagination import answer, keyset_page, offset_page, page_of
+from config.api.permissions import IsSuper
+from config.api.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
+from config.api.serializers import read
 
-from .. import companies, roles
 from ..models import Company, Role, User
 from . import serializers
 
@@ -48,7 +48,7 @@ class OneRole(SuperView):
 
     @extend_schema(responses={204: None})
     def delete(self, request, role_id):
-        """Delete a role; the built-in ones stay (409)."""
+        """Delete a role. A built-in role cannot be deleted (409)."""
         roles.delete_role(by=request.user, role_id=role_id)
         return Response(status=204)
 
@@ -66,7 +66,7 @@ class Users(SuperView):
         responses=page_of(serializers.AdminUserSerializer),
     )
     def get(self, request):
-        """Users, newest first; `q` looks in addresses and names."""
+        """Users, newest first; `q` searches addresses and names."""
         users = User.objects.with_company().prefetch_related("groups")
         if text := request.GET.get("q", "").replace("\x00", "").strip()[:200]:
             users = users.matching(text)

@@ -1,4 +1,4 @@
-"""Signing up, in and out by script."""
+"""API calls to sign up, log in and log out."""
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -8,15 +8,17 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.serializers import MessageSerializer, read
-from config.throttling import throttle
+from accounts.credentials import lockout, passwords, tokens
+from accounts.people import registration
+from accounts.signing_in import sign_in
+from config.api.serializers import MessageSerializer, read
+from config.http.throttling import throttle
 
-from .. import lockout, passwords, registration, sign_in, tokens
 from . import serializers
 
 
 class PublicView(APIView):
-    """A call for people who are not signed in yet; credentials sent along do not matter."""
+    """A call for people who are not signed in yet. It ignores credentials in the request."""
 
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -25,7 +27,7 @@ class PublicView(APIView):
 class Signup(PublicView):
     @extend_schema(request=serializers.SignupInput, responses={201: serializers.SignupAnswer})
     def post(self, request):
-        """Make an account; a mailed link activates it. The same answer when the address is taken."""
+        """Make an account; a mailed link activates it. The answer is the same when the address is taken."""
         throttle(request, "signup")
         link = registration.sign_up(**read(serializers.SignupInput, request))
         answer = {"message": _("We mailed you a link. Open it to activate your account.")}
@@ -35,12 +37,12 @@ class Signup(PublicView):
 
 
 class VerifyEmail(PublicView):
-    # A mail scanner that asks for the headers of what it finds must not spend the token.
+    # No HEAD: a mail scanner that sends one must not use up the token.
     http_method_names = ["get", "options"]
 
     @extend_schema(parameters=[OpenApiParameter("token", OpenApiTypes.STR, required=True)], responses=MessageSerializer)
     def get(self, request):
-        """Activate the account of a mailed token. 400 for a bad one, 410 for an expired or used one."""
+        """Activate the account of a mailed token. 400 for an invalid token, 410 for an expired or used one."""
         registration.verify_email(token=request.GET.get("token", ""))
         return Response({"message": "success"})
 
@@ -48,10 +50,11 @@ class VerifyEmail(PublicView):
 class Login(PublicView):
     @extend_schema(request=serializers.LoginInput, responses=serializers.LoginAnswer)
     def post(self, request):
-        """Trade credentials for an access and a refresh token.
+        """Exchange credentials for an access and a refresh token.
 
-        For somebody with a second factor: 401 `mfa_required` with an `mfa_token` for `/api/auth/login/second-factor`,
-        the `methods` there are (`totp`, `recovery_code`; `passkey` is for browsers) and its `expires_in` seconds.
+        A user with a second factor gets 401 `mfa_required` with an `mfa_token` for `/api/auth/login/second-factor`,
+        the user's `methods` (`totp`, `recovery_code`; `passkey` is for browsers), and `expires_in`: how many seconds
+        the `mfa_token` works.
         """
         facts = read(serializers.LoginInput, request)
         throttle(request, "login_address")
@@ -63,7 +66,7 @@ class Login(PublicView):
 class Refresh(PublicView):
     @extend_schema(request=serializers.RefreshInput, responses=serializers.TokenPair)
     def post(self, request):
-        """Trade a refresh token for the next pair. Shown a second time it ends its family: 401 `token_reused`."""
+        """Exchange a refresh token for the next pair. A second use ends the whole log-in: 401 `token_reused`."""
         throttle(request, "refresh")
         return Response(sign_in.refresh_script(**read(serializers.RefreshInput, request)))
 
@@ -71,7 +74,7 @@ class Refresh(PublicView):
 class Logout(PublicView):
     @extend_schema(request=serializers.RefreshInput, responses={204: None})
     def post(self, request):
-        """End the family of a refresh token."""
+        """End the log-in of a refresh token, with all its tokens."""
         tokens.close_family(**read(serializers.RefreshInput, request))
         return Response(status=204)
 
@@ -79,7 +82,7 @@ class Logout(PublicView):
 class ForgotPassword(PublicView):
     @extend_schema(request=serializers.ForgotPasswordInput, responses={202: MessageSerializer})
     def post(self, request):
-        """Mail a link for a new password (15 minutes, once). The same answer for every address."""
+        """Mail a link for a new password (15 minutes, once). The answer is the same for every address."""
         throttle(request, "forgot_password")
         passwords.request_reset(**read(serializers.ForgotPasswordInput, request))
         return Response({"message": _("If the address has an account, a link is on its way.")}, status=202)
@@ -88,7 +91,7 @@ class ForgotPassword(PublicView):
 class ResetPassword(PublicView):
     @extend_schema(request=serializers.ResetPasswordInput, responses=MessageSerializer)
     def post(self, request):
-        """Set a new password; every session and refresh token of the user ends."""
+        """Set a new password. Every session, refresh token and API token of the user ends."""
         throttle(request, "reset_password")
         passwords.reset(**read(serializers.ResetPasswordInput, request))
         return Response({"message": "success"})

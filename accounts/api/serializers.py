@@ -1,23 +1,25 @@
-"""The shapes of people in the API."""
+"""The JSON of people and accounts in the API."""
 
 from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from config.serializers import InputSerializer, PlainIntegerField
+from accounts.credentials.api_tokens import MAX_DAYS
+from accounts.credentials.passwords import MAX_PASSWORD_LENGTH
+from accounts.people import roles
+from accounts.scopes import SCOPES
+from config.api.serializers import InputSerializer, PlainIntegerField
 
-from .. import roles
-from ..api_tokens import MAX_DAYS
-from ..models import ApiToken, Company, Notification, Role, Scope, User
-from ..passwords import MAX_PASSWORD_LENGTH
+from ..models import ApiToken, Company, Notification, Role, User
 
 
 def password_field():
-    """A password as it was typed: nothing trimmed."""
+    """A password, exactly as the user typed it: not trimmed."""
     return serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
 
 
@@ -28,7 +30,7 @@ class CompanySerializer(serializers.ModelSerializer):
 
 
 class PersonSerializer(serializers.ModelSerializer):
-    """What one signed-in user may see of another."""
+    """What a signed-in user may see of another user."""
 
     name = serializers.CharField(source="get_full_name", read_only=True)
     avatar_url = serializers.CharField(read_only=True, allow_null=True)
@@ -39,7 +41,7 @@ class PersonSerializer(serializers.ModelSerializer):
 
 
 class UserSerializer(PersonSerializer):
-    """One's own account."""
+    """The caller's own account."""
 
     name = serializers.CharField()
     company = CompanySerializer(read_only=True, allow_null=True)
@@ -69,7 +71,7 @@ class UserSerializer(PersonSerializer):
 
 
 class AdminUserSerializer(serializers.ModelSerializer):
-    """A user as a super sees them."""
+    """What a super sees of a user."""
 
     company = CompanySerializer(read_only=True, allow_null=True)
     roles = serializers.SerializerMethodField()
@@ -168,7 +170,7 @@ class SignupAnswer(serializers.Serializer):
     examples=[OpenApiExample("log-in", value={"email": "amina@example.org", "password": "seven green boats"})]
 )
 class LoginInput(InputSerializer):
-    # No e-mail check here: a malformed address is simply unknown.
+    # Not an EmailField: a malformed address gets the same answer as an unknown one.
     email = serializers.CharField(max_length=254)
     password = password_field()
 
@@ -230,6 +232,12 @@ class AvatarInput(InputSerializer):
     avatar = serializers.FileField(allow_empty_file=True)
 
 
+class AvatarAnswer(serializers.Serializer):
+    avatar_url = serializers.CharField(
+        help_text="A path of this portal. It opens with the session or the token of the call that told it."
+    )
+
+
 class MarkReadInput(InputSerializer):
     ids = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
     all = serializers.BooleanField(required=False)
@@ -240,18 +248,22 @@ class MarkReadInput(InputSerializer):
         return data
 
 
+# Lazy, because apps may register their scopes after this module is loaded.
+_scopes = lazy(lambda: ", ".join(SCOPES), str)
+
+
 @extend_schema_serializer(
     examples=[
         OpenApiExample(
             "nightly reports",
-            value={"name": "nightly reports", "scopes": ["files:read", "files:write"], "expires_in_days": 90},
+            value={"name": "nightly reports", "scopes": ["account:read", "account:write"], "expires_in_days": 90},
         )
     ]
 )
 class ApiTokenInput(InputSerializer):
     name = serializers.CharField(max_length=100)
     scopes = serializers.ListField(
-        child=serializers.CharField(max_length=60), min_length=1, max_length=100, help_text=", ".join(Scope.values)
+        child=serializers.CharField(max_length=60), min_length=1, max_length=100, help_text=_scopes()
     )
     password = password_field()
     expires_in_days = PlainIntegerField(min_value=1, max_value=MAX_DAYS, required=False)
@@ -271,7 +283,7 @@ class PreferencesInput(InputSerializer):
     mail = serializers.DictField(
         child=serializers.ChoiceField(["now", "digest", "off"]),
         allow_empty=False,
-        help_text='{"folder_upload": "digest", ...}',
+        help_text='{"account_changed": "digest", ...}',
     )
 
     def validate_mail(self, wishes):

@@ -1,19 +1,22 @@
-"""Where the caller is logged in."""
+"""The browsers and scripts in which the caller is logged in."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.pagination import Page, answer, page_of
+from accounts.credentials import sessions, tokens
+from accounts.signing_in.scopes import NEVER
+from config.api.pagination import Page, answer, page_of
 
-from .. import sessions, tokens
 from . import serializers
 
 
 class Sessions(APIView):
+    token_scopes = (NEVER, NEVER)
+
     @extend_schema(responses=page_of(serializers.SessionSerializer))
     def get(self, request):
-        """Browsers and scripts that are logged in, the newest 50 of each; one page holds them all."""
+        """The browsers and scripts in which the caller is logged in: the newest 50 of each, all on one page."""
         key = request.session.session_key if hasattr(request, "session") else None
         here = sessions.hash_of(key) if key else ""
         family = str(request.auth.get(tokens.FAMILY_CLAIM)) if hasattr(request.auth, "get") else ""
@@ -45,8 +48,10 @@ class Sessions(APIView):
 
 
 class OneSession(APIView):
+    token_scopes = (NEVER, NEVER)
+
     @extend_schema(responses={204: None})
     def delete(self, request, session_id):
-        """End a session or a script's log-in: its cookie and tokens open nothing from now on."""
+        """End a session or a script's log-in. Its cookie or tokens stop working at once."""
         sessions.end(user=request.user, session_id=session_id)
         return Response(status=204)

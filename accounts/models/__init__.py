@@ -1,6 +1,6 @@
-"""Rows of the people of the portal, one module a noun."""
+"""The models of people and their accounts."""
 
-from .api_tokens import ApiToken, Scope
+from .api_tokens import ApiToken
 from .companies import Company
 from .mail import OutgoingMail
 from .notifications import Notification, NotificationPreference
@@ -21,7 +21,6 @@ __all__ = [
     "RefreshToken",
     "Role",
     "RolePolicy",
-    "Scope",
     "Session",
     "SpentProof",
     "TotpDevice",

@@ -1,51 +1,31 @@
-"""Tokens of scripts: what a person lets a program do in their name."""
+"""API tokens, with which a script acts for a user."""
 
 import uuid
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
-
-
-class Scope(models.TextChoices):
-    """What a token is for. It only narrows: whatever its owner may not do, no scope allows."""
-
-    FILES_READ = "files:read", _("See folders, search and download files")
-    FILES_WRITE = "files:write", _("Upload, rename, tag, delete and restore files")
-    SHARES_WRITE = (
-        "shares:write",
-        _("Make, see and end share links, by which a file is read, and file requests"),
-    )
-    ACCOUNT_READ = "account:read", _("Read your account, your notices and other people's names")
-    ACCOUNT_WRITE = (
-        "account:write",
-        _("Change your name, what you say about yourself and your picture; mark notices read"),
-    )
-    PAYMENTS_READ = "payments:read", _("See plans and payments")
-    PAYMENTS_WRITE = "payments:write", _("Start payments")
-    ADMIN = "admin", _("Everything only a super may do: folders, permissions, people, roles, companies, the log")
 
 
 class ApiTokenQuerySet(models.QuerySet):
-    """Tokens, and which of them count."""
+    """Queries for API tokens."""
 
-    def live(self):
-        """Neither revoked nor expired."""
-        return self.filter(revoked_at=None, expires_at__gt=timezone.now())
+    def live(self, at=None):
+        """Tokens that work, now or `at` a moment: not revoked and not expired."""
+        return self.filter(revoked_at=None, expires_at__gt=at or timezone.now())
 
     def of(self, user):
-        """Those of `user` that nobody revoked, expired ones included."""
+        """The tokens of an active `user` that are not revoked; expired ones are included."""
         return self.filter(user=user, revoked_at=None) if user.is_active else self.none()
 
     def endable_by(self, user):
-        """Those `user` may end: their own; a super everybody's."""
+        """The tokens that `user` may end: their own, or for a super those of all users."""
         everybodys = user.is_active and user.is_superuser
         return self.filter(revoked_at=None) if everybodys else self.of(user)
 
 
 class ApiToken(models.Model):
-    """One token: its SHA-256 and its first characters, by which its owner knows it again; never the token itself."""
+    """One token. The row holds its SHA-256, and its first characters so that the owner recognises it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -72,5 +52,5 @@ class ApiToken(models.Model):
 
     @property
     def has_expired(self):
-        """True when its time is over."""
+        """True when `expires_at` is past."""
         return self.expires_at <= timezone.now()

@@ -1,4 +1,4 @@
-"""The outbox: mail that was promised and must arrive whatever the broker or the mail server does."""
+"""The outbox: e-mail to send, kept in the database in case the broker or the mail server fails."""
 
 import uuid
 
@@ -8,17 +8,17 @@ from django.utils import timezone
 
 
 class OutgoingMailQuerySet(models.QuerySet):
-    """Letters of the outbox."""
+    """Queries for e-mails of the outbox."""
 
     def due(self):
-        """Neither sent nor given up, and their next try has come."""
+        """E-mails to send now: not sent, not given up, and the time of the next try has come."""
         return self.filter(sent_at=None, failed_at=None, next_try_at__lte=timezone.now())
 
 
 class OutgoingMail(models.Model):
-    """One letter to one address, written in the transaction that promised it.
+    """One e-mail to one address, stored in the transaction of the operation that causes it.
 
-    `context` holds ids and names, never a token: links are made when the letter is sent.
+    `letter` names its templates. `context` holds ids and names, never a token: links are made when it is sent.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

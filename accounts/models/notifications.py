@@ -1,4 +1,4 @@
-"""What a user should know."""
+"""Notices to users, and how each user wants them by mail."""
 
 import uuid
 
@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Notification(models.Model):
-    """One notice to one user; `payload` holds names and ids for its sentence (accounts.notices).
+    """One notice to one user. `payload` holds the names and ids for its sentence (accounts.notices.kinds).
 
-    While one with an `about` is unread, more of the same kind about the same thing is told by that row
-    (accounts.notifications.notify). `for_digest` waits for the daily letter.
+    `about` names the thing that the notice is about. While it is unread, further news of the same kind about that
+    thing changes this row (accounts.notices.notifications.notify). `for_digest`: the next daily digest lists it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -49,7 +49,7 @@ class Notification(models.Model):
 
 
 class NotificationPreference(models.Model):
-    """How one user gets one kind of notice by mail, where that is not the kind's default (accounts.notices)."""
+    """When one user gets one kind of notice by mail. Without a row, the default of accounts.notices.kinds applies."""
 
     class Mail(models.TextChoices):
         NOW = "now", _("At once")

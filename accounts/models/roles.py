@@ -1,4 +1,4 @@
-"""Roles: Django groups under the name the portal's people know."""
+"""Roles: Django groups under another name."""
 
 from django.contrib.auth.models import Group, GroupManager
 
@@ -7,8 +7,10 @@ BUILT_IN_ROLES = (CLIENT, OPS, SUPER)
 
 
 class Role(Group):
-    """A named set of permissions. `client`, `ops` and `super` are seeded and cannot be deleted;
-    members of `super` are exactly the superusers (accounts.roles keeps the two together)."""
+    """A named set of permissions. A migration creates `client`, `ops` and `super`; they cannot be deleted.
+
+    The members of `super` are exactly the superusers (accounts.people.roles keeps the two together).
+    """
 
     objects = GroupManager()
 
@@ -17,5 +19,5 @@ class Role(Group):
 
     @property
     def is_built_in(self):
-        """True for the three seeded roles."""
+        """True for `client`, `ops` and `super`."""
         return self.name in BUILT_IN_ROLES

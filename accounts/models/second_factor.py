@@ -1,4 +1,4 @@
-"""What proves a person beside the password: an authenticator app, passkeys, recovery codes."""
+"""Second factors: an authenticator app, passkeys, recovery codes."""
 
 import uuid
 
@@ -9,8 +9,11 @@ from .roles import Role
 
 
 class TotpDevice(models.Model):
-    """A user's authenticator app. `secret` is sealed (config.sealing); `last_step` is the newest time step
-    whose code was taken, so that no code counts twice; `failures` in a row slow further guesses down."""
+    """A user's authenticator app.
+
+    `secret` is encrypted (config.outside.sealing). `last_step` is the newest time step whose code was accepted, so that
+    each code works once. `failures` counts wrong codes in a row, to slow further guesses down.
+    """
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="totp_device"
@@ -29,12 +32,12 @@ class TotpDevice(models.Model):
 
 
 class Passkey(models.Model):
-    """A WebAuthn credential; `credential_id` in base64url. The portal holds the public half of its key only."""
+    """A WebAuthn credential; `credential_id` is base64url. The portal stores only the public key."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="passkeys")
     name = models.CharField(max_length=60)
-    # At most 1,023 bytes, says the standard.
+    # The WebAuthn standard allows 1,023 bytes: 1,364 characters in base64url.
     credential_id = models.CharField(max_length=1400, unique=True)
     public_key = models.BinaryField(max_length=2000)
     sign_count = models.BigIntegerField(default=0)
@@ -50,7 +53,7 @@ class Passkey(models.Model):
 
 
 class RecoveryCode(models.Model):
-    """One of the codes for the day the phone is lost; only its hash is here."""
+    """A recovery code, for a user who has lost the phone. The row holds only its hash."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -69,8 +72,7 @@ class RecoveryCode(models.Model):
 
 
 class SpentProof(models.Model):
-    """A challenge or half-way token that did its work: it is never taken again. Kept until it would have
-    expired anyway."""
+    """A challenge or half-way token that was used and must not work again. The row stays until the proof expires."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
@@ -83,7 +85,7 @@ class SpentProof(models.Model):
 
 
 class RolePolicy(models.Model):
-    """What a role asks of those who hold it. A role without a row asks nothing."""
+    """What a role demands of its holders. A role without a row demands nothing."""
 
     role = models.OneToOneField(Role, on_delete=models.CASCADE, primary_key=True, related_name="policy")
     requires_second_factor = models.BooleanField(default=False)

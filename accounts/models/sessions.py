@@ -1,4 +1,4 @@
-"""What keeps people signed in: sessions of browsers, refresh tokens of scripts."""
+"""Log-ins: sessions of browsers, refresh tokens of scripts."""
 
 import uuid
 
@@ -8,16 +8,19 @@ from django.utils import timezone
 
 
 class SessionQuerySet(models.QuerySet):
-    """Sessions of browsers."""
+    """Queries for sessions of browsers."""
 
-    def live(self):
-        """Those that have not expired."""
-        return self.filter(expire_date__gt=timezone.now())
+    def live(self, at=None):
+        """Sessions that have not expired, now or `at` a moment."""
+        return self.filter(expire_date__gt=at or timezone.now())
 
 
 class Session(models.Model):
-    """One browser's session. Its key is in the browser's cookie alone; here is a hash, so that reading this
-    table signs nobody in. `user` is None until somebody logs in. Address and agent as last seen."""
+    """One browser's session.
+
+    Only the browser's cookie holds its key. The row holds a hash, so a reader of this table cannot sign in with it.
+    `user` is None until the user logs in. `address` and `user_agent` are those last seen.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key_hash = models.CharField(max_length=64, unique=True)
@@ -41,16 +44,19 @@ class Session(models.Model):
 
 
 class RefreshTokenQuerySet(models.QuerySet):
-    """Refresh tokens."""
+    """Queries for refresh tokens."""
 
     def newest_of_families(self):
-        """The one token of each family that can still be traded: a row for a script that is logged in."""
+        """The one usable token of each live family: one row for each script that is logged in."""
         return self.filter(revoked_at=None, replaced_by=None, expires_at__gt=timezone.now())
 
 
 class RefreshToken(models.Model):
-    """One refresh token. Rotation replaces a row by its successor of the same `family` (one log-in);
-    a row with `replaced_by` shown again betrays a copy, and ends the family."""
+    """One refresh token. All tokens of one log-in have the same `family`.
+
+    Each use replaces a token by the next: `replaced_by`. If a replaced token is used again, a copy of it exists, and
+    the portal ends the family.
+    """
 
     jti = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     family = models.UUIDField(db_index=True)

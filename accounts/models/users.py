@@ -15,21 +15,21 @@ from .companies import Company
 from .roles import OPS, SUPER, Role
 from .second_factor import Passkey, RolePolicy, TotpDevice
 
-# Whoever opens an account by a mailed link has not opened it: of these, the invited have no password yet.
+# Accounts whose mailed link has not been opened. Of these, the invited users have no password yet.
 NOT_PROVED = models.Q(is_active=False, email_verified_at=None, closed_at=None)
 NO_PASSWORD = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 INVITED, UNCONFIRMED = NOT_PROVED & NO_PASSWORD, NOT_PROVED & ~NO_PASSWORD
 
 
 class UserQuerySet(models.QuerySet):
-    """People, and who may see them."""
+    """Queries for users."""
 
     def with_company(self):
-        """With the company joined, as the rules of access ask for it."""
+        """Join the company, which the access rules read."""
         return self.select_related("company")
 
     def with_second_factor(self):
-        """With `lacks_second_factor`: true while one of their roles asks for a second factor and they have none."""
+        """Add `lacks_second_factor`: true when one of the user's roles requires a second factor and they have none."""
         mine = models.OuterRef("pk")
         asked = RolePolicy.objects.filter(requires_second_factor=True, role__user=mine)
         return self.annotate(
@@ -42,39 +42,39 @@ class UserQuerySet(models.QuerySet):
         )
 
     def with_ops(self):
-        """With `is_ops`: true for whom the pages show the way to the ops page."""
+        """Add `is_ops`: true for the users to whom the pages show the link to the ops page."""
         mine = Role.objects.filter(name=OPS, user=models.OuterRef("pk"))
         return self.annotate(is_ops=models.Q(is_superuser=True) | models.Exists(mine))
 
     def unconfirmed(self):
-        """Sign-ups whose address nobody has proved: they hold nothing, the address neither."""
+        """Sign-ups whose address is not confirmed. They do not reserve it: another user may take it."""
         return self.filter(UNCONFIRMED)
 
     def holding(self, email):
-        """Those whose address this is, so that nobody else gets it."""
+        """The user who holds this address: no other user can take it. Unconfirmed sign-ups do not hold theirs."""
         return self.filter(email=email).exclude(UNCONFIRMED)
 
     def matching(self, text):
-        """Those whose address or name contains `text`, letter case aside."""
+        """Users whose address or name contains `text`, ignoring case."""
         return self.filter(models.Q(email__icontains=text) | models.Q(name__icontains=text))
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):
-    """Makes users; addresses are kept in lower case, so that one mailbox is one account."""
+    """Makes users. It stores addresses in lower case, so that one mailbox has one account."""
 
     def get_by_natural_key(self, username):
-        """The user of an address, however its letters were typed."""
+        """The user of an address, ignoring case."""
         return self.get(email=username.strip().lower())
 
     def create_user(self, email, password=None, **fields):
-        """Save a user with a hashed password (None: one that never matches)."""
+        """Save a user with a hashed password; with None no password works."""
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email, password=None, **fields):
-        """Save a verified, active super: the flags and the role go together."""
+        """Save a verified, active super, with both the flags and the role."""
         user = self.create_user(
             email,
             password,
@@ -87,10 +87,11 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in with an e-mail address.
 
-    Sign-up makes an inactive user without `email_verified_at`; a super who switches a user off
-    leaves it set, which is how "not verified yet" and "switched off" are told apart. `closed_at` is when
-    its owner closed the account; a super can open it again for some days, until at `erased_at` nothing
-    personal is left (accounts.privacy).
+    Sign-up makes an inactive user without `email_verified_at`. A user whom a super switched off is inactive too, but
+    keeps `email_verified_at`: this tells "switched off" from "not verified yet".
+
+    `closed_at` is when the account was closed. A super can open it again for ACCOUNT_CLOSURE_DAYS; `erased_at` is when
+    its personal data were erased (accounts.privacy.subject_rights).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -103,7 +104,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     pending_email = models.EmailField(max_length=254, blank=True)
-    # "" follows the browser.
+    # "": the language of the browser.
     language = models.CharField(max_length=10, blank=True, choices=settings.LANGUAGES)
     closed_at = models.DateTimeField(null=True, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
@@ -134,21 +135,21 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_verified(self):
-        """True once a mailed link proved that the address is theirs."""
+        """True once the user has proved, by a mailed link, that the address is theirs."""
         return self.email_verified_at is not None
 
     @property
     def is_invited(self):
-        """True while a super's invitation waits for them: they have neither proved the address nor a password."""
+        """True until the user accepts a super's invitation: the address is not proved, and there is no password."""
         return not self.is_verified and self.closed_at is None and not self.has_usable_password()
 
     @property
     def is_unconfirmed(self):
-        """True for a sign-up whose address nobody has proved."""
+        """True for a sign-up whose address is not proved."""
         return not (self.is_active or self.is_verified or self.is_invited) and self.closed_at is None
 
     def get_full_name(self):
-        """What other people see."""
+        """The name that other users see; without one, the first part of the address."""
         return self.name or self.email.split("@")[0]
 
     def get_short_name(self):
@@ -157,5 +158,5 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def avatar_url(self):
-        """A path on this portal that changes with the picture, or None."""
+        """The path of the picture, which changes with it; None without a picture."""
         return f"{reverse('avatar', args=[self.pk])}?v={self.avatar.name[-12:-4]}" if self.avatar else None

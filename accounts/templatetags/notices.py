@@ -1,13 +1,13 @@
-"""Notices in letters, where no view prepares them."""
+"""A template tag for notices in e-mails: no view prepares their sentences."""
 
 from django import template
 
-from .. import notices
+from accounts.notices import kinds
 
 register = template.Library()
 
 
 @register.simple_tag
 def notice_sentence(kind, payload):
-    """What a notice of this kind says."""
-    return notices.sentence(kind, payload)
+    """The sentence of a notice of this kind."""
+    return kinds.sentence(kind, payload)

@@ -1,4 +1,4 @@
-"""The page of one's own API tokens."""
+"""The page of the user's own API tokens."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -6,13 +6,13 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.credentials import api_tokens
+from accounts.signing_in import sign_in
+from config.api.pagination import keyset_page
 from config.forms import attempt
-from config.pagination import keyset_page
 
-from .. import api_tokens, sign_in
 from ..forms import ApiTokenForm
 from ..models import ApiToken
-from .second_factor import confirm_first
 
 PAGE = 50
 
@@ -20,9 +20,9 @@ PAGE = 50
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request):
-    """What tokens there are, and a form for another; a new one is shown in the answer to that form alone."""
+    """List the user's tokens, with a form for a new one. Only the answer to that form shows the new token."""
     if request.method == "POST" and not sign_in.is_fresh(request):
-        return confirm_first(request, "profile-tokens")
+        return sign_in.confirm_first(request, "profile-tokens")
     form = ApiTokenForm(request.POST or None, user=request.user)
     made = None
     if request.method == "POST" and form.is_valid():
@@ -44,7 +44,7 @@ def tokens(request):
 @login_required
 @require_POST
 def revoke(request, token_id):
-    """End a token."""
+    """Revoke a token."""
     token = api_tokens.revoke(user=request.user, token_id=token_id)
     messages.success(
         request, _("“%(name)s” is revoked. What still uses it is refused from now on.") % {"name": token.name}

@@ -9,19 +9,23 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from accounts.credentials import lockout, passwords
+from accounts.notices import mailed_links
+from accounts.people import registration
+from accounts.second_factors import passkeys
+from accounts.signing_in import sign_in
 from config.errors import Refused
 from config.forms import attempt
-from config.redirects import safe_path
-from config.throttling import throttle
+from config.http.redirects import safe_path
+from config.http.throttling import throttle
 
-from .. import lockout, passkeys, passwords, registration, sign_in, tokens
 from ..forms import ForgotPasswordForm, LoginForm, ResetPasswordForm, SignupForm
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def safe_next(request):
-    """The page of this portal that `next` names, or "" (another site's address is nobody's business)."""
+    """The page of this portal that `next` names; "" for another site's address (no open redirects)."""
     return safe_path(request, request.POST.get("next") or request.GET.get("next", ""))
 
 
@@ -46,7 +50,7 @@ def signup(request):
 
 
 def _mail_folder():
-    """Where a newcomer who tries the portal on their own machine finds its mail."""
+    """The folder with the portal's mail, in a demo on the user's own computer; elsewhere None."""
     if settings.EMAIL_BACKEND_KIND == "file" and settings.SITE_IS_LOCAL and settings.DEMO:
         return settings.EMAIL_FILE_PATH
     return None
@@ -71,7 +75,7 @@ def login(request):
                     form, sign_in.sign_in_browser, request=request, target=target, **form.cleaned_data
                 )
             except lockout.LoginLocked as refusal:
-                # Here, and on no page of its own: the way to a new password is beside it.
+                # Show the refusal on the log-in page, next to the link for a new password.
                 form.add_error(None, refusal.message)
                 done, result, headers = False, refusal, {"Retry-After": str(refusal.retry_after)}
             if done:
@@ -84,7 +88,7 @@ def login(request):
 
 
 def login_context(form, target, passkey_form=None):
-    """What the log-in page needs; `passkey_form` bears the errors of a passkey that did not work."""
+    """The context of the log-in page; `passkey_form` holds the errors of a passkey that did not work."""
     return {
         "form": form,
         "next": target,
@@ -95,7 +99,7 @@ def login_context(form, target, passkey_form=None):
 
 @get_or_post
 def logout(request):
-    """End this browser's session; opening the page ends nothing, it has a button."""
+    """End this browser's session by a POST; a GET shows a page with the button for it."""
     if request.method != "POST":
         return render(request, "accounts/logout.html") if request.user.is_authenticated else redirect("home")
     sign_in.sign_out_browser(request)
@@ -104,17 +108,17 @@ def logout(request):
 
 
 def _confirm(request, *, purpose, operation, success, title):
-    """A page whose button spends a mailed link; opening it, as a mail scanner does, spends nothing."""
+    """A page with a button that uses up a mailed link. Only opening it, as a mail scanner does, changes nothing."""
     token = request.POST.get("token", "") if request.method == "POST" else request.GET.get("token", "")
     state, status = "ask", 200
     try:
         if request.method == "POST":
-            # Whoever reads the mailbox is the owner, and shall not be locked out of here.
+            # The link proves that the user owns the mailbox, so a lock on log-ins must not stop this browser.
             lockout.remember(request, operation(token=token))
             state = "done"
             messages.success(request, success)
         else:
-            tokens.read_link_token(token, purpose)
+            mailed_links.read_link_token(token, purpose)
     except Refused as refusal:
         state, status = link_state(refusal), refusal.status
     context = {"token": token if state == "ask" else "", "state": state, "title": title}
@@ -122,13 +126,13 @@ def _confirm(request, *, purpose, operation, success, title):
 
 
 def link_state(refusal):
-    """The word by which a template tells how a mailed link fared; raises any other refusal anew."""
+    """The word for the template: a link is "expired", "used" or "bad". Raises any other refusal again."""
     match refusal:
-        case tokens.LinkExpired():
+        case mailed_links.LinkExpired():
             return "expired"
-        case tokens.LinkUsed():
+        case mailed_links.LinkUsed():
             return "used"
-        case tokens.LinkBad():
+        case mailed_links.LinkBad():
             return "bad"
     raise refusal
 
@@ -138,7 +142,7 @@ def verify_email(request):
     """Activate a new account."""
     return _confirm(
         request,
-        purpose=tokens.VERIFY,
+        purpose=mailed_links.VERIFY,
         operation=registration.verify_email,
         success=_("Your address is confirmed. You can log in now."),
         title=_("Confirm your address"),
@@ -150,7 +154,7 @@ def change_email(request):
     """Confirm a new address."""
     return _confirm(
         request,
-        purpose=tokens.CHANGE_EMAIL,
+        purpose=mailed_links.CHANGE_EMAIL,
         operation=registration.confirm_email_change,
         success=_("Your new address is confirmed."),
         title=_("Confirm your new address"),
@@ -189,12 +193,12 @@ def reset_password(request):
                     raise result
                 else:
                     state = "done"
-                    # As by any other mailed link.
+                    # The link proves that the user owns the mailbox, as in _confirm.
                     lockout.remember(request, result)
             else:
                 status = 400
         else:
-            tokens.read_link_token(request.GET.get("token", ""), tokens.RESET)
+            mailed_links.read_link_token(request.GET.get("token", ""), mailed_links.RESET)
     except Refused as refusal:
         state, status = link_state(refusal), refusal.status
     return render(request, "accounts/reset_password.html", {"form": form, "state": state}, status=status)

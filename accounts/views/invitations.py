@@ -4,10 +4,12 @@ from django.shortcuts import render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from accounts.credentials import passwords
+from accounts.notices import mailed_links
+from accounts.people import invitations
 from config.errors import Refused
 from config.forms import attempt
 
-from .. import invitations, passwords, tokens
 from ..forms import InvitationForm
 from .auth import link_state
 
@@ -15,12 +17,12 @@ from .auth import link_state
 @sensitive_post_parameters("new_password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request):
-    """Choose a password for an account that a super made; opening the page spends nothing."""
+    """Choose a password for an account that a super made. Only opening the page leaves the link valid."""
     state, status, user = "ask", 200, None
     token = request.POST.get("token", "") if request.method == "POST" else request.GET.get("token", "")
     form = InvitationForm(request.POST or None, initial={"token": token})
     try:
-        user = tokens.read_link_token(token, tokens.INVITE)
+        user = mailed_links.read_link_token(token, mailed_links.INVITE)
         if request.method == "POST":
             status = 400
             if form.is_valid():

@@ -3,7 +3,8 @@
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from .. import languages
+from accounts.people import languages
+
 from .auth import safe_next
 
 

@@ -1,4 +1,4 @@
-"""One's own notices, and how they come by mail."""
+"""The user's notices, and which of them come by mail."""
 
 from datetime import timedelta
 
@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
+from accounts.notices import kinds, live_count, notifications, preferences
 from config.access import get_visible, is_uuid
+from config.api.pagination import keyset_page
 from config.forms import attempt
-from config.pagination import keyset_page
 
-from .. import live, notices, notifications, preferences
 from ..forms import MailForm
 from ..models import Notification
 
@@ -22,7 +22,7 @@ from ..models import Notification
 @login_required
 @require_GET
 def notice_list(request):
-    """The user's notices by day, newest first; with `unread=1` those alone."""
+    """The user's notices by day, newest first; with `unread=1` only the unread ones."""
     only_unread = request.GET.get("unread") == "1"
     own = Notification.objects.filter(user=request.user)
     page = keyset_page(
@@ -34,13 +34,13 @@ def notice_list(request):
     today = timezone.localdate()
     for notice in page.results:
         notice.text, notice.url = notifications.sentence(notice), notifications.url(notice)
-        notice.icon, notice.day = notices.icon(notice.type), timezone.localdate(notice.created_at)
+        notice.icon, notice.day = kinds.icon(notice.type), timezone.localdate(notice.created_at)
     context = {
         "page": page,
         "only_unread": only_unread,
         "today": today,
         "yesterday": today - timedelta(days=1),
-        "newest": live.mark_of(page.results[0]) if page.results and not (page.previous or only_unread) else "",
+        "newest": live_count.mark_of(page.results[0]) if page.results and not (page.previous or only_unread) else "",
     }
     return render(request, "accounts/notifications.html", context)
 
@@ -57,7 +57,7 @@ def mark_read(request):
 @login_required
 @require_safe
 def open_notice(request, notice_id):
-    """Where an own notice leads; it is read by that. Asking for the headers alone changes nothing."""
+    """Mark one of the user's notices read and redirect to its page. A HEAD request does not mark it."""
     notice = get_visible(notice_id, Notification.objects.filter(user=request.user))
     if request.method == "GET":
         notifications.mark_read(user=request.user, ids=[notice.pk])
@@ -79,17 +79,17 @@ def mail_preferences(request):
     return render(request, "accounts/profile_notifications.html", context, status=400 if form.errors else 200)
 
 
-# Mail programs send this POST without any page of ours before it (RFC 8058): the token is what it has.
+# No CSRF check: mail programs send this POST by themselves (RFC 8058). The signed token protects it instead.
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request, token):
-    """The page of a letter's link asks by a button; a POST, the button's or a mail program's, stops the letters."""
+    """Stop a kind of e-mail by a POST from the page's button or from a mail program; a GET shows the page."""
     if request.method == "POST":
         _user, kind = preferences.unsubscribe(token=token)
     else:
         _user, kind = preferences.read_unsubscribe(token)
     context = {
         "done": request.method == "POST",
-        "label": notices.KINDS[kind].label if kind in notices.KINDS else "",
+        "label": kinds.KINDS[kind].label if kind in kinds.KINDS else "",
     }
     return render(request, "accounts/unsubscribe.html", context)

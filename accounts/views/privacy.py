@@ -1,18 +1,17 @@
-"""One's own data: a copy of them, and the end of the account."""
+"""The user's own data: copy them, and close the account."""
 
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.http import StreamingHttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from accounts.privacy import subject_rights
+from accounts.privacy.sending import as_download
 from config.forms import attempt
-from config.throttling import throttle
+from config.http.throttling import throttle
 
-from .. import privacy
 from ..forms import CloseAccountForm, ExportForm
 
 
@@ -20,42 +19,34 @@ from ..forms import CloseAccountForm, ExportForm
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_data(request):
-    """What one may do with one's data; with the password, a copy of them as a JSON document."""
+    """The page about the user's data; a POST with the password downloads a copy as JSON."""
     form = ExportForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         throttle(request, "data_export")
-        done, blocks = attempt(form, privacy.export, user=request.user, **form.cleaned_data)
+        done, blocks = attempt(form, subject_rights.export, user=request.user, **form.cleaned_data)
         if done:
             return as_download(blocks)
-    context = {"form": form, "archives": privacy.archives_of(request.user)}
+    context = {"form": form, "archives": subject_rights.archives_of(request.user)}
     return render(request, "accounts/profile_data.html", context, status=400 if form.errors else 200)
-
-
-def as_download(blocks):
-    """The answer that sends a copy of somebody's data, `blocks` of bytes, as a file."""
-    response = StreamingHttpResponse(blocks, content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="portal-data-{timezone.now():%Y-%m-%d}.json"'
-    response["X-Content-Type-Options"] = "nosniff"
-    # nginx would gather it in a file before a slow client has read it.
-    response["X-Accel-Buffering"] = "no"
-    return response
 
 
 @sensitive_post_parameters("password")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def close_account(request):
-    """What closing the account means, and the form that does it."""
+    """Explain what closing the account means, and close it by a POST."""
     form = CloseAccountForm(request.POST or None)
     status = 200
     if request.method == "POST":
         status = 400
         if form.is_valid():
             throttle(request, "account_closure")
-            done, result = attempt(form, privacy.close_account, user=request.user, **form.cleaned_data)
+            done, result = attempt(form, subject_rights.close_account, user=request.user, **form.cleaned_data)
             if done:
                 logout(request)
-                return render(request, "accounts/close_account_done.html", {"erased_on": privacy.erased_on(result)})
+                return render(
+                    request, "accounts/close_account_done.html", {"erased_on": subject_rights.erased_on(result)}
+                )
             status = result.status
     context = {"form": form, "days": settings.ACCOUNT_CLOSURE_DAYS}
     return render(request, "accounts/close_account.html", context, status=status)

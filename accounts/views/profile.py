@@ -5,22 +5,26 @@ from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
+from rest_framework.permissions import IsAuthenticated
 
+from accounts.people import avatars, profiles, registration, roles
+from accounts.scopes import Scope
+from accounts.signing_in import sign_in
+from accounts.signing_in.scopes import NEVER
 from config.access import get_visible
 from config.forms import attempt
-from config.throttling import throttle
+from config.http.script_pages import ScriptPage
+from config.http.throttling import throttle
 
-from .. import avatars, profiles, registration, roles, sign_in
 from ..forms import AvatarForm, EmailForm, ProfileForm
 from ..models import User
-from .second_factor import confirm_first
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request):
-    """Name and bio, address and picture, each a form of its own."""
+    """Three forms: name and bio, e-mail address, picture. The field `form` says which one was sent."""
     chosen = request.POST.get("form", "") if request.method == "POST" else ""
     forms = {
         "profile_form": ProfileForm(request.POST if chosen == "profile" else None, instance=_copy(request.user)),
@@ -30,7 +34,7 @@ def profile(request):
     form = forms.get(f"{chosen}_form")
     if chosen == "email":
         if not sign_in.is_fresh(request):
-            return confirm_first(request, "profile")
+            return sign_in.confirm_first(request, "profile")
         throttle(request, "letters")
     elif chosen == "avatar":
         throttle(request, "avatar")
@@ -58,19 +62,25 @@ def profile(request):
 
 
 def _copy(user):
-    """A row for the form to scribble on, so that a refused name never shows as the user's."""
+    """A copy of the user for the form to change. Otherwise the page would show a refused name as the user's."""
     return User(pk=user.pk, name=user.name, bio=user.bio, email=user.email)
 
 
-@login_required
-@require_GET
-def avatar(request, user_id):
-    """A user's picture, for anybody signed in; its address changes with it, so it may be kept."""
-    user = get_visible(user_id, User.objects.filter(is_active=True).exclude(avatar=""))
-    try:
-        image = user.avatar.open("rb")
-    except FileNotFoundError:
-        raise Http404 from None
-    response = FileResponse(image, content_type="image/png")
-    response["Cache-Control"] = "private, max-age=86400"
-    return response
+class Avatar(ScriptPage):
+    """A user's picture, for every signed-in user: by the session, or by the token of a script that was told its URL."""
+
+    permission_classes = [IsAuthenticated]
+    token_scopes = (Scope.ACCOUNT_READ, NEVER)
+    # A token that may only write is told the URL by the call that sets the picture.
+    also_takes = (Scope.ACCOUNT_WRITE,)
+
+    def get(self, request, user_id):
+        """Send the picture. Its URL changes with the picture, so the browser may cache it."""
+        user = get_visible(user_id, User.objects.filter(is_active=True).exclude(avatar=""))
+        try:
+            image = user.avatar.open("rb")
+        except FileNotFoundError:
+            raise Http404 from None
+        response = FileResponse(image, content_type="image/png")
+        response["Cache-Control"] = "private, max-age=86400"
+        return response

@@ -1,22 +1,21 @@
-"""Pages of the second factor: the second step of a log-in, passkeys alone, setting factors up and removing them."""
+"""Pages of the second factor: the second step of a log-in, log-in by passkey, adding and removing factors."""
 
 from functools import wraps
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
-from django.urls import reverse
-from django.utils.http import urlencode
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.second_factors import factors, half_signed_in, passkeys
+from accounts.signing_in import sign_in
 from config.forms import attempt
-from config.refusals import wants_json
-from config.throttling import throttle
+from config.http.refusals import wants_json
+from config.http.throttling import throttle
 
-from .. import halfway, passkeys, second_factor, sign_in
 from ..forms import CodeForm, LoginForm, PasskeyForm, RecoveryCodeForm, SecondStepForm
 from .auth import login_context, safe_next
 
@@ -24,7 +23,10 @@ get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def needs_proof(view):
-    """Only for somebody who has just proved to be the owner; others are asked to, and come back."""
+    """Let the view run only if this browser proved lately who uses it; otherwise ask for that first.
+
+    A script gets ConfirmFirst (403).
+    """
 
     @wraps(view)
     def asked(request, *args, **kwargs):
@@ -32,23 +34,16 @@ def needs_proof(view):
             return view(request, *args, **kwargs)
         if wants_json(request):
             raise sign_in.ConfirmFirst
-        return confirm_first(request, request.path if request.method == "GET" else "profile-security")
+        return sign_in.confirm_first(request, request.path if request.method == "GET" else "profile-security")
 
     return asked
-
-
-def confirm_first(request, target):
-    """The way to the page that asks who sits there, and from there to `target`, a path or the name of a page."""
-    if request.method == "POST":
-        messages.info(request, _("Confirm that it is you, then choose that again."))
-    return redirect(f"{reverse('security-confirm')}?{urlencode({'next': resolve_url(target)})}")
 
 
 # --- Logging in -------------------------------------------------------------------------------------
 
 
 def _begin_again(request, refusal):
-    halfway.forget(request)
+    half_signed_in.forget(request)
     messages.error(request, refusal.message)
     return redirect("login")
 
@@ -60,8 +55,8 @@ def login_second_step(request):
     if request.user.is_authenticated:
         return redirect("home")
     try:
-        user = halfway.of(request).user
-    except halfway.HalfwayOver as refusal:
+        user = half_signed_in.of(request).user
+    except half_signed_in.HalfwayOver as refusal:
         return _begin_again(request, refusal)
     form = SecondStepForm(request.POST or None)
     status = 200
@@ -73,13 +68,13 @@ def login_second_step(request):
             done, result = attempt(form, sign_in.finish_browser, request=request, **form.cleaned_data)
             if done:
                 return redirect(result or "home")
-            if isinstance(result, halfway.HalfwayOver):
+            if isinstance(result, half_signed_in.HalfwayOver):
                 return _begin_again(request, result)
             status = result.status
-    methods = second_factor.methods(user)
+    methods = factors.methods(user)
     if not methods:
-        # A super removed them meanwhile: the password is enough, and has to be given once more.
-        return _begin_again(request, halfway.HalfwayOver())
+        # A super removed the factors meanwhile. The password is enough now; the user enters it again.
+        return _begin_again(request, half_signed_in.HalfwayOver())
     context = {
         "methods": methods,
         "form": form,
@@ -92,7 +87,7 @@ def login_second_step(request):
 @sensitive_post_parameters("passkey")
 @require_POST
 def login_passkey(request):
-    """Log in by a passkey alone."""
+    """Log in with a passkey and no password."""
     target = safe_next(request)
     if request.user.is_authenticated:
         return redirect(target or "home")
@@ -109,17 +104,17 @@ def login_passkey(request):
 
 @require_POST
 def passkey_options(request, purpose):
-    """What the browser's passkey dialog needs, as JSON, with a challenge that this session remembers."""
+    """The options for the browser's passkey dialog, as JSON. Store their challenge in the session."""
     if purpose not in passkeys.PURPOSES or not passkeys.are_possible():
         raise Http404
     throttle(request, "passkey")
     if purpose == passkeys.LOGIN:
         if not request.user.is_authenticated:
-            # Whoever only opens the log-in page leaves nothing for long.
-            request.session.set_expiry(halfway.BROWSER_SECONDS)
+            # Expire soon. Otherwise each visit to the log-in page would leave a session for weeks.
+            request.session.set_expiry(half_signed_in.BROWSER_SECONDS)
         options = passkeys.assertion_options(request.session, purpose)
     elif purpose == passkeys.SECOND_STEP:
-        options = passkeys.assertion_options(request.session, purpose, halfway.of(request).user)
+        options = passkeys.assertion_options(request.session, purpose, half_signed_in.of(request).user)
     elif not request.user.is_authenticated:
         raise Http404
     elif purpose == passkeys.CONFIRM:
@@ -136,10 +131,10 @@ def passkey_options(request, purpose):
 @login_required
 @require_http_methods(["GET", "HEAD"])
 def choose(request):
-    """Which second factor to set up; here somebody lands whose role asks for one."""
+    """Choose which second factor to set up. Users whose role asks for one, and who have none, are sent here."""
     context = {
-        "methods": second_factor.methods(request.user),
-        "required": second_factor.is_required(request.user),
+        "methods": factors.methods(request.user),
+        "required": factors.is_required(request.user),
         "passkeys_possible": passkeys.are_possible(),
     }
     return render(request, "accounts/second_factor.html", context)
@@ -150,17 +145,17 @@ def choose(request):
 @get_or_post
 @needs_proof
 def authenticator(request):
-    """The QR code of a new authenticator app, confirmed by a code it shows."""
+    """Set up an authenticator app: show the QR code, and take a code of the app as proof."""
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         throttle(request, "second_factor")
         done, result = attempt(
-            form, second_factor.add_app, user=request.user, session=request.session, code=form.cleaned_data["code"]
+            form, factors.add_app, user=request.user, session=request.session, code=form.cleaned_data["code"]
         )
         if done:
             return _after_adding(request, result, _("Your authenticator app is set up."))
-    facts = second_factor.setup_facts(request.session, request.user)
-    context = {**facts, "form": form, "replaces": second_factor.TOTP in second_factor.methods(request.user)}
+    facts = factors.setup_facts(request.session, request.user)
+    context = {**facts, "form": form, "replaces": factors.TOTP in factors.methods(request.user)}
     return render(request, "accounts/second_factor_app.html", context, status=400 if form.errors else 200)
 
 
@@ -169,7 +164,7 @@ def authenticator(request):
 @get_or_post
 @needs_proof
 def add_passkey(request):
-    """Name a passkey and make it."""
+    """Make a passkey with a name."""
     form = PasskeyForm(request.POST or None)
     status = 200
     if request.method == "POST":
@@ -177,7 +172,7 @@ def add_passkey(request):
         if form.is_valid():
             done, result = attempt(
                 form,
-                second_factor.register_passkey,
+                factors.register_passkey,
                 user=request.user,
                 session=request.session,
                 name=form.cleaned_data["name"],
@@ -198,7 +193,7 @@ def _after_adding(request, codes, text):
 
 
 def _show_codes(request, codes):
-    """The one time they are shown: the answer itself, since nothing may keep them."""
+    """Show new recovery codes in the answer to the POST: the portal stores only their hashes."""
     return render(request, "accounts/second_factor_codes.html", {"codes": codes})
 
 
@@ -206,8 +201,8 @@ def _show_codes(request, codes):
 @require_POST
 @needs_proof
 def new_recovery_codes(request):
-    """Ten new recovery codes, shown once."""
-    return _show_codes(request, second_factor.new_codes(user=request.user))
+    """Make ten new recovery codes and show them once."""
+    return _show_codes(request, factors.new_codes(user=request.user))
 
 
 @login_required
@@ -215,7 +210,7 @@ def new_recovery_codes(request):
 @needs_proof
 def remove_authenticator(request):
     """Remove the authenticator app."""
-    second_factor.remove_app(user=request.user)
+    factors.remove_app(user=request.user)
     messages.success(request, _("Your authenticator app is removed."))
     return redirect("profile-security")
 
@@ -225,6 +220,6 @@ def remove_authenticator(request):
 @needs_proof
 def remove_passkey(request, passkey_id):
     """Remove a passkey."""
-    second_factor.remove_passkey(user=request.user, passkey_id=passkey_id)
+    factors.remove_passkey(user=request.user, passkey_id=passkey_id)
     messages.success(request, _("The passkey is removed."))
     return redirect("profile-security")

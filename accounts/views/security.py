@@ -1,4 +1,4 @@
-"""How somebody logs in, and where they are logged in."""
+"""Pages about how the user logs in, and where they are logged in."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -8,10 +8,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.credentials import sessions
+from accounts.second_factors import factors, passkeys, recovery_codes
+from accounts.signing_in import sign_in
 from config.forms import attempt
-from config.throttling import throttle
+from config.http.throttling import throttle
 
-from .. import passkeys, recovery_codes, second_factor, sessions, sign_in
 from ..forms import ConfirmForm, PasswordForm
 from ..models import TotpDevice
 from .auth import safe_next
@@ -23,7 +25,7 @@ get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @get_or_post
 def security(request):
-    """Password, second factor, recovery codes, and the list of browsers and scripts."""
+    """The security page: password, second factor, recovery codes, and the browsers and scripts that are logged in."""
     form = PasswordForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         throttle(request, "second_factor")
@@ -33,17 +35,17 @@ def security(request):
             return redirect("profile-security")
     user = request.user
     app, keys = TotpDevice.objects.filter(user=user).first(), list(user.passkeys.all())
-    factors = len(keys) + (app is not None)
-    left = recovery_codes.left(user) if factors else 0
-    required = second_factor.is_required(user)
+    number = len(keys) + (app is not None)
+    left = recovery_codes.left(user) if number else 0
+    required = factors.is_required(user)
     context = {
         "password_form": form,
         "app": app,
         "passkeys": keys,
         "passkeys_possible": passkeys.are_possible(),
-        "has_factor": factors > 0,
+        "has_factor": number > 0,
         "required": required,
-        "may_remove": factors > 1 or not required,
+        "may_remove": number > 1 or not required,
         "codes_left": left,
         "few_codes": left <= recovery_codes.FEW,
         "browsers": _browsers(request),
@@ -71,9 +73,9 @@ def _scripts(user):
 @login_required
 @get_or_post
 def confirm(request):
-    """Prove once more who sits there, and go on to `next`."""
+    """Ask the user to prove again who they are, then go on to `next`."""
     target = safe_next(request)
-    methods = second_factor.methods(request.user)
+    methods = factors.methods(request.user)
     form = ConfirmForm(request.POST or None)
     form.fields["password"].required = not methods
     status = 200
@@ -101,7 +103,7 @@ def end_session(request, session_id):
 @login_required
 @require_POST
 def end_other_sessions(request):
-    """End everything but this browser's session."""
+    """End every log-in of the user except this browser's session."""
     count = sessions.end_others(user=request.user, keep=request.session.session_key)
     text = ngettext("Logged out in %(count)d other place.", "Logged out in %(count)d other places.", count)
     messages.success(request, text % {"count": count})

@@ -1,4 +1,4 @@
-"""A person's data, copied or erased for them by whoever keeps the machine."""
+"""Copy or erase a person's data on the server's command line."""
 
 import os
 from contextlib import suppress
@@ -6,13 +6,13 @@ from contextlib import suppress
 from django.core.exceptions import PermissionDenied
 from django.core.management import BaseCommand, CommandError
 
-from accounts import privacy
 from accounts.models import User
+from accounts.privacy import subject_rights
 from config.errors import Refused
 
 
 class Command(BaseCommand):
-    """A door to accounts.privacy. Both are written in the log under the name of the super who answers for it."""
+    """Calls accounts.privacy.subject_rights. The audit log names the super who answers for it."""
 
     help = "Copy (export) or erase what the portal keeps of a person who asked for it."
 
@@ -27,9 +27,9 @@ class Command(BaseCommand):
         super_, user = self._user(by), self._user(email)
         try:
             if what == "export":
-                self._export(privacy.export_for(by=super_, user_id=user.pk, reason=reason), output)
+                self._export(subject_rights.export_for(by=super_, user_id=user.pk, reason=reason), output)
             else:
-                self._erase(privacy.erase_now(by=super_, user_id=user.pk, reason=reason))
+                self._erase(subject_rights.erase_now(by=super_, user_id=user.pk, reason=reason))
         except PermissionDenied:
             raise CommandError(f"{by} is no active super.") from None
         except Refused as refusal:
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                 self.stdout.write(block.decode(), ending="")
             return
         try:
-            # Nobody else on the machine is to read it.
+            # Mode 600: other users of the machine must not read the copy.
             with open(output, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                 file.writelines(blocks)
         except FileExistsError as error:
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Written to {output}.")
 
     def _erase(self, user):
-        if privacy.erase(user):
+        if subject_rights.erase(user):
             self.stdout.write("Erased.")
         else:
             self.stdout.write("The account is closed; what is left of it goes with the next night's run.")

@@ -1,0 +1,1 @@
+"""Credentials: passwords and the limit on guessing them, sessions, tokens of scripts."""

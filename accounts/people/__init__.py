@@ -1,0 +1,1 @@
+"""Accounts of people: sign-up, invitations, roles, companies, profiles."""

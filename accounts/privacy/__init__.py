@@ -1,0 +1,1 @@
+"""The rights of users to their data: a copy, and erasure."""

@@ -1,0 +1,1 @@
+"""The second factor at sign-in: authenticator apps, passkeys, recovery codes."""

@@ -1,0 +1,1 @@
+"""Signing in by browser or script, and finding the user of a request."""
