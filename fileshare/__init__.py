@@ -1,1 +1,1 @@
-"""Folders, files, the bytes behind them, and the links that lead to them."""
+"""Folders, files and their bytes, and the links that people use to reach them."""

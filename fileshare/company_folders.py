@@ -1,4 +1,4 @@
-"""A company's folder with its usual subfolders, made in one go. Again: what is there stays, what is missing is made."""
+"""Create a company's folder with its usual subfolders in one call. A second call creates only what is missing."""
 
 from dataclasses import dataclass, field
 
@@ -14,13 +14,13 @@ from config.errors import Invalid
 from . import folders
 from .models import Folder
 
-SUBFOLDERS = ("vsz-backups", "configs", "migrations", "exports")
+SUBFOLDERS = ("VSZ Backups", "Configs", "Migrations", "Exports")
 MOST_SUBFOLDERS = 100
 
 
 @dataclass
 class SetUp:
-    """What `set_up` made: the Folder, whether it is new, the names of subfolders made and of those there before."""
+    """The result of `set_up`: the Folder, whether it is new, and the names of new and of existing subfolders."""
 
     folder: Folder
     is_new: bool
@@ -29,16 +29,16 @@ class SetUp:
 
 
 def read_names(text):
-    """The names of a text with one a line, or with commas between them."""
+    """The names in a text, one on each line or separated by commas."""
     return [name.strip() for name in text.replace(",", "\n").splitlines() if name.strip()]
 
 
 def set_up(*, user, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
     """Give a company its folder and the `subfolders` (names). Returns a SetUp.
 
-    Its folder is the one with the company's slug, else its oldest, else one made now, with `quota_bytes` where they
-    are given; a folder that is there keeps its quota. Subfolders are told apart by their slug. Two at once make one
-    of each. Raises PermissionDenied, Http404 or Invalid (400).
+    Its folder is the one with the company's slug, else its oldest folder, else a new one. `quota_bytes`, when given,
+    is the quota of a new folder; an existing folder keeps its own. A subfolder exists when the folder has one with the
+    same slug. Two calls at once create only one of each. Raises PermissionDenied, Http404 or Invalid (400).
     """
     if not Folder.objects.may_be_made_by(user):
         raise PermissionDenied
@@ -46,7 +46,10 @@ def set_up(*, user, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
 
 
 def set_up_by_the_portal(*, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
-    """set_up for whoever runs the portal's commands; the log names nobody. Raises Http404 or Invalid (400)."""
+    """set_up for the portal's commands: without a check of rights, and without a user in the log.
+
+    Raises Http404 or Invalid (400).
+    """
     return _set_up(None, company_id, subfolders, quota_bytes)
 
 
@@ -77,7 +80,7 @@ def _set_up(by, company_id, subfolders, quota_bytes):
 
 
 def _by_slug(names):
-    """{slug: name} of the names, in their order. Raises Invalid (400)."""
+    """{slug: name} in the order of `names`. Raises Invalid (400)."""
     names = [" ".join(str(name).split()) for name in names]
     if len(names) > MOST_SUBFOLDERS:
         raise Invalid("subfolders", _("At most %(most)d subfolders.") % {"most": MOST_SUBFOLDERS})

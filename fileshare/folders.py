@@ -1,4 +1,7 @@
-"""Folders, subfolders and permissions: made, changed and removed by supers; personal ones by first use."""
+"""Folders, subfolders and permissions. Supers create, change and delete them.
+
+A personal folder is created when its owner first needs it.
+"""
 
 from datetime import timedelta
 
@@ -11,13 +14,14 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from accounts.models import Role, User
-from accounts.notifications import notify
-from accounts.roles import company_of
+from accounts.notices.notifications import notify
+from accounts.people.roles import company_of
 from audit.log import record
-from audit.models import Action
 from config.access import get_allowed, get_visible
-from config.errors import Conflict, Invalid
-from config.queue import send_after_commit
+from config.errors import Conflict, Invalid, seconds_until
+from config.outside.queue import send_after_commit
+from config.plain_names import clean_title
+from fileshare.contributions.actions import Action
 
 from . import holds
 from .models import DOCUMENTS_SLUG, Folder, FolderPermission, Subfolder, TypePolicy
@@ -27,7 +31,7 @@ PERSONAL_PREFIX = "u-"
 
 
 def personal_folder(user):
-    """The user's own folder, made on first use; two requests at once make one."""
+    """The user's own folder. The first use creates it; two requests at once create only one."""
     folder = Folder.objects.filter(owner=user).first()
     if folder is None:
         folder, _created = Folder.objects.get_or_create(
@@ -45,7 +49,7 @@ def personal_folder(user):
 
 
 def documents_folder():
-    """The seeded Client documents folder."""
+    """The folder "Client documents", which a migration creates."""
     return Folder.objects.get(slug=DOCUMENTS_SLUG)
 
 
@@ -59,7 +63,7 @@ def _manageable(user, folder_id):
 
 
 def _new_slug(given, name, taken):
-    """`given` if it is free, else a free one made of `name`. Raises Conflict (409) or Invalid (400)."""
+    """`given` if it is free; without it, a free slug made from `name`. Raises Conflict (409) or Invalid (400)."""
     if given:
         if given.startswith(PERSONAL_PREFIX):
             raise Invalid("slug", _("Slugs that begin with u- are those of personal folders."))
@@ -79,7 +83,7 @@ def _new_slug(given, name, taken):
 
 @transaction.atomic
 def create_folder(*, user, name, slug=None, company_id=None, **facts):
-    """Make a company folder, or a special one without `company_id`. Returns it.
+    """Create a company folder, or a special folder when there is no `company_id`. Returns the Folder.
 
     `facts`: description, quota_bytes, retention_days, type_policy. Raises PermissionDenied, Invalid
     (400), Conflict (409).
@@ -90,7 +94,8 @@ def create_folder(*, user, name, slug=None, company_id=None, **facts):
 
 
 def make_folder(*, by, name, slug=None, company=None, **facts):
-    """create_folder for callers that have asked who may, in their transaction; `by` is None for the portal itself."""
+    """create_folder without the check of rights, in the caller's transaction. `by` is None for portal commands."""
+    name = clean_title(name)
     folder = Folder(name=name, company=company, created_by=by, **facts)
     folder.slug = _new_slug(slug, name, lambda text: Folder.objects.filter(slug=text).exists())
     _save(folder)
@@ -102,10 +107,12 @@ def make_folder(*, by, name, slug=None, company=None, **facts):
 def change_folder(*, user, folder_id, **changes):
     """Change name, slug, description, company_id, quota_bytes, retention_days or type_policy. Returns the Folder.
 
-    Another retention moves the day of the files that are there. Stored keys keep the old slug.
-    Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
+    A new retention also changes when the folder's present files expire. Objects in the store keep the old slug in
+    their keys. Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
     """
     folder = _manageable(user, folder_id)
+    if "name" in changes:
+        changes["name"] = clean_title(changes["name"])
     asked = list(changes)
     before = {name: getattr(folder, name) for name in asked}
     slug = changes.pop("slug", None)
@@ -122,7 +129,7 @@ def change_folder(*, user, folder_id, **changes):
     if days != folder.retention_days:
         expires = None if days is None else F("uploaded_at") + timedelta(days=days)
         folder.files.update(expires_at=expires)
-        # A bucket that was told to remove objects earlier than that has to be told anew.
+        # Update the bucket's expiry rules. Otherwise it might remove objects before the new retention is over.
         send_after_commit("fileshare.tasks.refresh_expiry")
     for name, value in changes.items():
         setattr(folder, name, value)
@@ -142,10 +149,10 @@ def _save(folder):
 
 @transaction.atomic
 def delete_folder(*, user, folder_id):
-    """Delete a folder that holds no files and no uploads on their way, with its subfolders and permissions.
+    """Delete a folder without files and unfinished uploads, with its subfolders and permissions.
 
-    Files of it in the trash count, and so does space on loan, which somebody paid for. Raises Http404,
-    PermissionDenied, Conflict (409), Held (409).
+    Raises Http404, PermissionDenied, Held (409), and Conflict (409) when it has files, also in the trash, unfinished
+    uploads, or bought space that is still running, because a user paid for it.
     """
     holds.guard()
     folder = _manageable(user, folder_id)
@@ -153,9 +160,11 @@ def delete_folder(*, user, folder_id):
     if folder.kind == "documents":
         raise Conflict(_("Client documents cannot be deleted."), code="built_in_folder")
     _assert_empty(folder, _("The folder is not empty."))
-    if folder.grants.active().exists():
+    if last := folder.grants.active().order_by("-ends_at").first():
         raise Conflict(
-            _("The folder has extra space that still runs. Delete it when that is over."), code="space_running"
+            _("The folder has extra space that still runs. Delete it when that is over."),
+            code="space_running",
+            retry_after=seconds_until(last.ends_at),
         )
     record(Action.FOLDER_DELETED, user=user, target=folder, folder=folder)
     folder.delete()
@@ -163,30 +172,32 @@ def delete_folder(*, user, folder_id):
 
 @transaction.atomic
 def create_subfolder(*, user, folder_id, name, slug=None):
-    """Make a subfolder. Raises Http404, PermissionDenied, Conflict (409) for a slug taken in the folder."""
+    """Create a subfolder. Raises Http404, PermissionDenied, Conflict (409) when the folder has that slug already."""
     return make_subfolder(by=user, folder=_manageable(user, folder_id), name=name, slug=slug)
 
 
 def make_subfolder(*, by, folder, name, slug=None):
-    """create_subfolder for callers that have asked who may, and hold the folder's lock.
+    """create_subfolder without the check of rights. The caller holds the lock of the folder's row.
 
-    Of two names that make the same slug the second one needs a slug of its own, for a second "Reports" is a slip;
-    names of which nothing is left in a slug are numbered.
+    Without a `slug`, a name whose slug is taken raises Conflict (409): a second "Reports" is probably a mistake. A name
+    that leaves nothing for a slug, such as one in Chinese, gets a numbered one instead.
     """
+    name = clean_title(name)
     if not slug and slugify(name) and folder.subfolders.filter(slug=slugify(name)).exists():
         raise Conflict(_("There is a subfolder of this name. Choose another name or slug."), code="slug_taken")
     slug = _new_slug(slug, name, lambda text: folder.subfolders.filter(slug=text).exists())
     subfolder = Subfolder.objects.create(folder=folder, name=name, slug=slug)
-    record(Action.FOLDER_CREATED, user=by, target=subfolder, folder=folder)
+    record(Action.FOLDER_CREATED, user=by, target=subfolder, folder=folder, subfolder=subfolder)
     return subfolder
 
 
 @transaction.atomic
 def rename_subfolder(*, user, subfolder_id, name):
-    """Give a subfolder another name; its slug, part of keys and addresses, stays.
+    """Rename a subfolder. Its slug stays, because keys and addresses contain it.
 
-    Raises Http404, PermissionDenied.
+    Raises Http404, PermissionDenied, Invalid (400).
     """
+    name = clean_title(name)
     folders = Folder.objects
     subfolder = get_allowed(
         subfolder_id,
@@ -195,16 +206,24 @@ def rename_subfolder(*, user, subfolder_id, name):
     )
     before, subfolder.name = {"name": subfolder.name}, name
     subfolder.save(update_fields=["name"])
-    after = {"name": name}
-    record(Action.FOLDER_CHANGED, user=user, target=subfolder, folder=subfolder.folder, before=before, after=after)
+    record(
+        Action.FOLDER_CHANGED,
+        user=user,
+        target=subfolder,
+        folder=subfolder.folder,
+        subfolder=subfolder,
+        before=before,
+        after={"name": name},
+    )
     return subfolder
 
 
 @transaction.atomic
 def delete_subfolder(*, user, subfolder_id):
-    """Delete an empty subfolder; files of it in the trash count.
+    """Delete an empty subfolder.
 
-    Raises Http404, PermissionDenied, Conflict (409), Held (409) for a hold on its folder.
+    Raises Http404, PermissionDenied, Conflict (409) when it has files, also in the trash, or unfinished uploads, and
+    Held (409) for a hold on its folder.
     """
     holds.guard()
     folders = Folder.objects
@@ -213,11 +232,11 @@ def delete_subfolder(*, user, subfolder_id):
         visible=Subfolder.objects.filter(folder__in=folders.visible_to(user)),
         allowed=Subfolder.objects.filter(folder__in=folders.manageable_by(user)),
     )
-    # Uploads into it hold the folder's lock while they begin; whoever needs both rows takes this one first.
+    # An upload into the subfolder locks the folder's row first. Take the locks in the same order, or both may deadlock.
     folder = locked_folder(subfolder.folder_id)
     holds.assert_folder_free(folder)
     _assert_empty(subfolder, _("The subfolder is not empty."))
-    record(Action.FOLDER_DELETED, user=user, target=subfolder, folder=folder)
+    record(Action.FOLDER_DELETED, user=user, target=subfolder, folder=folder, subfolder=subfolder)
     subfolder.delete()
 
 
@@ -230,15 +249,15 @@ def _assert_empty(place, message):
 
 
 def locked_folder(folder_id):
-    """The Folder's row, locked until the transaction ends. Locked before any row inside the folder."""
+    """The Folder, its row locked until the transaction ends. Lock it before any row inside the folder."""
     return Folder.objects.select_for_update(of=("self",), no_key=True).get(pk=folder_id)
 
 
 @transaction.atomic
 def grant(*, user, folder_id, permission_type, user_id=None, role=None):
-    """Give a user, or a role by its name, `download` or `upload` on a folder. Returns the FolderPermission.
+    """Grant a user, or a role by its name, `download` or `upload` on a folder. Returns the FolderPermission.
 
-    Raises Http404, PermissionDenied, Invalid (400), Conflict (409) when it was given before.
+    Raises Http404, PermissionDenied, Invalid (400), Conflict (409) when it was granted before.
     """
     folder = _manageable(user, folder_id)
     if (user_id is None) == (role is None):
@@ -265,7 +284,7 @@ def grant(*, user, folder_id, permission_type, user_id=None, role=None):
 
 @transaction.atomic
 def revoke(*, user, permission_id):
-    """Take a grant back; it counts from the next request on. Raises Http404 or PermissionDenied."""
+    """Revoke a grant; this takes effect with the next request. Raises Http404 or PermissionDenied."""
     folders = Folder.objects
     permission = get_allowed(
         permission_id,
@@ -301,6 +320,13 @@ def permissions_of(*, user, folder_id):
     """The grants on a folder, oldest first. Raises Http404 or PermissionDenied."""
     folder = get_allowed(folder_id, visible=Folder.objects.visible_to(user), allowed=Folder.objects.manageable_by(user))
     return folder.permissions.select_related("user", "role", "granted_by").order_by("granted_at", "pk")
+
+
+def use_of_role(role):
+    """Why a role cannot be deleted, for supers: it has permissions on folders. "" when it has none."""
+    if role.folder_permissions.exists():
+        return _("Folders are still open to this role. Take that back first.")
+    return ""
 
 
 def visible_folder(*, user, folder_id=None, slug=None):

@@ -1,36 +1,36 @@
-"""Legal holds: placed and released by supers; what is held nobody deletes, the portal by itself neither."""
+"""Legal holds. Supers place and release them. While a hold is in force, no user and no task deletes what it keeps."""
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.reasons import clean_reason
-from accounts.roles import assert_super
+from accounts.people.log_reasons import clean_reason
+from accounts.people.roles import assert_super
 from audit.log import record
-from audit.models import Action
 from config.access import get_visible
 from config.errors import Conflict, Invalid
-from config.queue import send_after_commit
+from config.outside.queue import send_after_commit
+from fileshare.contributions.actions import Action
 
 from .models import File, Folder, Hold
 
 LOCK_NUMBER = 8_351_902_644
-"""Any number nobody else takes an advisory lock of PostgreSQL by."""
+"""The number of the advisory lock in PostgreSQL. No other lock may use it."""
 
 
 class Held(Conflict):
-    """409: a legal hold keeps it."""
+    """409: a legal hold forbids to delete it."""
 
     def __init__(self, message):
         super().__init__(message, code="legal_hold")
 
 
 def guard():
-    """From here to the end of the transaction no hold is placed: what is not held now may be deleted.
+    """Keep new holds out until the transaction ends, so that what is not held now may be deleted.
 
-    Called before any row is locked. Many delete at once; only a hold waits for them, and they for it. SQLite
-    has one writer anyway.
+    Call it before locking any row. Deletions share the lock and do not wait for each other. Placing a hold waits for
+    them, and they wait for it. SQLite needs no lock: it has only one writer at a time.
     """
     _lock("pg_advisory_xact_lock_shared")
 
@@ -42,24 +42,24 @@ def _lock(function):
 
 
 def assert_file_free(file):
-    """Raises Held (409). Ask after `guard`."""
+    """Raise Held (409) when a legal hold keeps the file. Call `guard` first."""
     if File.objects.filter(pk=file.pk).held().exists():
         raise Held(_("This file is under a legal hold and has to stay. A super can say more."))
 
 
 def assert_folder_free(folder):
-    """Raises Held (409) for a hold on the folder or its owner. Ask after `guard`."""
+    """Raise Held (409) when a legal hold keeps the folder or its owner. Call `guard` first."""
     if Folder.objects.filter(pk=folder.pk).held().exists():
         raise Held(_("This folder is under a legal hold and has to stay. A super can say more."))
 
 
 @transaction.atomic
 def place(*, by, reason, folder_id=None, file_id=None, user_id=None):
-    """Hold one folder, file (in the trash, too) or user. Returns the Hold.
+    """Place a hold on one folder, one file (also in the trash) or one user. Returns the Hold.
 
-    Deletions under way end first; any that begins later meets the hold. Raises PermissionDenied for anybody but a
-    super, Http404, Invalid (400) for no reason or not exactly one thing, Conflict (409) for one held already, and
-    for an account of which nothing is left.
+    Deletions under way end first. Those that begin later are refused. Raises PermissionDenied unless `by` is a super,
+    Http404, Invalid (400) when the reason is missing or not exactly one thing is named, and Conflict (409) when it is
+    held already or the account has been erased.
     """
     assert_super(by)
     reason = clean_reason(reason)
@@ -85,10 +85,10 @@ def place(*, by, reason, folder_id=None, file_id=None, user_id=None):
 
 @transaction.atomic
 def release(*, by, hold_id, reason):
-    """End a hold: what it kept goes its usual way again. Returns the Hold.
+    """End a hold: what it kept may be deleted and expire again. Returns the Hold.
 
-    Raises PermissionDenied for anybody but a super, Http404, Invalid (400) for no reason, Conflict (409) when it
-    has been released.
+    Raises PermissionDenied unless `by` is a super, Http404, Invalid (400) when the reason is missing, and
+    Conflict (409) when the hold was released before.
     """
     assert_super(by)
     reason = clean_reason(reason)
@@ -104,12 +104,12 @@ def release(*, by, hold_id, reason):
 def _record(action, by, hold, reason):
     folder = hold.folder or (hold.file.folder if hold.file_id else None)
     record(action, user=by, target=hold.target, folder=folder, hold=str(hold.pk), reason=reason)
-    # A bucket removes nothing of a folder in which something is held.
+    # Update the bucket's expiry rules: the bucket must not remove objects of a folder that contains something held.
     send_after_commit("fileshare.tasks.refresh_expiry")
 
 
 def on_file(*, user, file):
-    """The live Holds that keep a file, for a super to see, newest first; nobody else is told of any."""
+    """The live Holds that keep a file, newest first; [] unless `user` is a super."""
     holds = Hold.objects.live()
     people = [pk for pk in (file.uploaded_by_id, file.folder.owner_id) if pk]
     either = holds.filter(file=file) | holds.filter(folder=file.folder_id) | holds.filter(user__in=people)
@@ -117,7 +117,7 @@ def on_file(*, user, file):
 
 
 def on_folder(*, user, folder):
-    """The live Holds that keep a folder, for a super to see, newest first; nobody else is told of any."""
+    """The live Holds that keep a folder, newest first; [] unless `user` is a super."""
     holds = Hold.objects.live()
     either = holds.filter(folder=folder)
     return _shown(user, either | holds.filter(user=folder.owner_id) if folder.owner_id else either)
@@ -132,8 +132,8 @@ def _shown(user, rows):
 def keeping(user):
     """The live Holds that keep an account from being erased.
 
-    Those on the person, on their own folder, and on any file they uploaded or that lies in their folder: whose it
-    was is part of the evidence.
+    Those on the user, on their own folder, and on any file that they uploaded or that lies in their folder. The
+    account must stay because the identity of a file's owner is part of the evidence.
     """
     held = File.objects.held()
     ids = held.filter(uploaded_by=user) | held.filter(folder__owner=user)

@@ -1,4 +1,4 @@
-"""What of folders, uploads and the virus gate is told at /metrics."""
+"""The metrics of folders, uploads, the virus gate and backups that /metrics shows."""
 
 import time
 
@@ -7,8 +7,8 @@ from django.core.cache import cache
 from django.db.models import Count, F, Min, Q, Sum
 from django.utils import timezone
 
-from config import metrics
 from config.errors import Refused
+from config.watch import metrics
 
 from .backups import shelf
 from .models import File, Folder, Upload
@@ -16,12 +16,11 @@ from .models.uploads import UploadStatus
 
 NEARLY_FULL = 0.9
 LOOK_AGAIN_SECONDS = 600
-"""So often the shelf is looked at for a backup that the cache knows nothing of."""
+"""When the cache does not know the last backup, look on the shelf at most this often."""
 
 
-@metrics.reader
 def quotas():
-    """Space promised and taken."""
+    """Space that folders may use, and space in use."""
     folders = Folder.objects.with_quota().annotate(room=F("quota_bytes") + F("granted_bytes"))
     facts = folders.aggregate(
         count=Count("pk"),
@@ -39,9 +38,8 @@ def quotas():
     ]
 
 
-@metrics.reader
 def uploads():
-    """Uploads on their way."""
+    """Unfinished uploads."""
     facts = Upload.objects.aggregate(
         count=Count("pk"),
         size=Sum("size_bytes"),
@@ -59,9 +57,8 @@ def uploads():
     ]
 
 
-@metrics.reader
 def virus_gate():
-    """What the scanner has still to judge, and what it holds back."""
+    """Files that wait for the virus scanner, and files in quarantine."""
     waiting = File.objects.waiting_for_a_scan().aggregate(count=Count("pk"), oldest=Min("uploaded_at"))
     quarantined = File.objects.quarantined().count()
     return [
@@ -71,16 +68,15 @@ def virus_gate():
     ]
 
 
-@metrics.reader
 def backups():
-    """When the last one was made."""
+    """The age of the last backup."""
     made = metrics.recall("backup_made_at") or _made_at()
     age = None if made is None else max(0, time.time() - made)
     return [metrics.gauge("portal_backup_age_seconds", "Since the last backup; absent before the first.", age)]
 
 
 def _made_at():
-    """The same of the newest backup on the shelf, for a cache that forgot; None where it cannot be seen from here."""
+    """The time of the newest backup on the shelf, for when the cache has lost it. None if the shelf cannot be read."""
     if not cache.add("metrics:backup_shelf", True, LOOK_AGAIN_SECONDS):
         return None
     try:

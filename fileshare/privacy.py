@@ -1,24 +1,27 @@
-"""What this app keeps of a person: files, folders and what was shared, for accounts.privacy."""
+"""The data this app stores about a user (files, folders, shares), for accounts.privacy.subject_rights."""
 
 from itertools import chain
 
-from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.privacy import Archive as OwnFiles
-from accounts.privacy import Keeper, erase_rows, newest_first, register, unless_vetoed
+from accounts.keepers import Archive as OwnFiles
+from accounts.keepers import Keeper, register, unless_vetoed
+from accounts.privacy.subject_rights import erase_rows, newest_first
+from config.http.site_path import absolute
 
-from . import archives, files, holds, uploads
+from . import files, holds
 from .folders import locked_folder
+from .incoming import uploads
 from .models import Archive, File, FileRequest, Folder, FolderPermission, ShareLink, Upload, Visibility
+from .outgoing import archives
 
 ERASED_AT_ONCE = 50
-"""Files of one transaction; their bytes go after it."""
+"""One transaction erases this many files. Their bytes are deleted after it commits."""
 
 
 def personal_folder(user):
-    """The folder of one's own, or None before its first use."""
+    """The user's own folder, or None before its first use."""
     folder = Folder.objects.filter(owner=user).first()
     if folder is None:
         return None
@@ -33,12 +36,12 @@ def personal_folder(user):
 
 
 def uploaded_files(user):
-    """Every file the person uploaded, wherever it lies, those in the trash last."""
+    """Every file the user uploaded, in any folder; those in the trash come last."""
     return _files(File.objects.filter(uploaded_by=user))
 
 
 def received_files(user):
-    """What others put into the person's own folder."""
+    """The files that others put into the user's own folder."""
     return _files(File.objects.filter(folder__owner=user).exclude(uploaded_by=user))
 
 
@@ -49,6 +52,7 @@ def _files(rows):
         yield {
             "id": row.pk,
             "filename": row.filename,
+            "sent_as": row.sent_as or row.filename,
             "size_bytes": row.size_bytes,
             "content_type": row.content_type,
             "sha256": row.sha256,
@@ -60,12 +64,12 @@ def _files(rows):
             "expires_at": row.expires_at,
             "deleted_at": row.deleted_at,
             "download_count": row.download_count,
-            "download": f"{settings.SITE_URL}{reverse('file-download', args=[row.pk])}",
+            "download": absolute(reverse("file-download", args=[row.pk])),
         }
 
 
 def unfinished_uploads(user):
-    """Files on their way."""
+    """The user's unfinished uploads."""
     for row in newest_first(Upload.objects.filter(uploaded_by=user), time_field="created_at"):
         yield {
             "id": row.pk,
@@ -77,14 +81,14 @@ def unfinished_uploads(user):
 
 
 def folder_permissions(user):
-    """What the person may do in which folder, apart from what their roles and their company give them."""
+    """The permissions granted to the user directly, without those of their roles and their company."""
     rows = FolderPermission.objects.filter(user=user).select_related("folder")
     for row in newest_first(rows, time_field="granted_at"):
         yield {"folder": row.folder.name, "permission": row.permission_type, "granted_at": row.granted_at}
 
 
 def share_links(user):
-    """Share links the person made, without their tokens; the log tells who used them, not this."""
+    """The share links the user made, without the tokens. Who used a link is in the log and not here."""
     rows = ShareLink.objects.filter(created_by=user).select_related("file")
     for row in newest_first(rows, time_field="created_at"):
         yield {
@@ -102,7 +106,7 @@ def share_links(user):
 
 
 def requests(user):
-    """File requests the person made; who answered is other people's data."""
+    """The file requests the user made, without the senders, who are other people's data."""
     rows = FileRequest.objects.filter(owner=user).select_related("folder")
     for row in newest_first(rows, time_field="created_at"):
         yield {
@@ -121,7 +125,10 @@ def requests(user):
 
 
 def archive(user):
-    """The files of one's own folder as one ZIP."""
+    """The files of the user's own folder as one ZIP; None when there are none.
+
+    Its address is "" when there are too many files for one ZIP.
+    """
     folder = Folder.objects.filter(owner=user).first()
     count = 0 if folder is None else File.objects.downloadable_by(user).filter(folder=folder).count()
     if not count:
@@ -131,12 +138,12 @@ def archive(user):
 
 
 def close(user):
-    """What the person had made public in their own folder is private again from now on."""
+    """Make the public files in the user's own folder private."""
     File.objects.filter(folder__owner=user, visibility=Visibility.PUBLIC).update(visibility=Visibility.PRIVATE)
 
 
 def veto(user):
-    """What keeps the account from being erased, for supers to read: the legal holds it touches."""
+    """Why the account cannot be erased: the legal holds that keep it, in words for supers."""
     holds.guard()
     return [
         _("Legal hold on “%(target)s”: %(reason)s") % {"target": hold.target, "reason": hold.reason}
@@ -144,11 +151,17 @@ def veto(user):
     ]
 
 
-def erase(user):
-    """Remove the person's own folder with all that is in it, the grants to them, and what they shared and asked for.
+def withdrawn(user):
+    """The grants that are deleted with a withdrawn invitation."""
+    return {"grants": [str(grant) for grant in user.folder_permissions.all()]}
 
-    Files in other folders stay, as the firm's. Returns False when another worker has one of the files; raises Vetoed
-    when a legal hold is placed on anything of it meanwhile.
+
+def erase(user):
+    """Delete the user's own folder with its files, their uploads, permissions, share links and file requests.
+
+    Files in other folders stay: they belong to the firm. Returns False while files or uploads are left in the folder,
+    because another worker has locked one; call it again then. Raises Vetoed when a super places a legal hold on any of
+    it meanwhile.
     """
     erase_rows(user, Archive.objects.filter(user=user))
     erase_rows(user, FolderPermission.objects.filter(user=user))
@@ -181,7 +194,7 @@ def _drop(user, rows):
 
 
 def keep():
-    """Register this app's part."""
+    """Register this app's keeper of personal data."""
     register(
         Keeper(
             name="fileshare",
@@ -198,5 +211,7 @@ def keep():
             veto=veto,
             erase=erase,
             archive=archive,
+            withdrawn=withdrawn,
+            named_targets=("file", "upload", "folder", "subfolder", "sharelink", "filerequest"),
         )
     )

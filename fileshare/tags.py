@@ -1,4 +1,4 @@
-"""Tags: words people put on files."""
+"""Tags: words that users put on files."""
 
 import unicodedata
 
@@ -7,20 +7,24 @@ from django.utils.translation import gettext as _
 
 from config.errors import Invalid
 
-from . import search_index
+from .content.folding import fold
 from .models import File, Tag
+from .models.counting import are_few
 
 MAX_TAGS = 50
 MAX_LENGTH = 50
 SUGGESTIONS = 20
 FEW = 20_000
-"""Of so many files the tags are gathered. Of more each tag is asked for a file, which soon finds one."""
+"""Up to this many files, `suggestions` collects the tags of all files.
+
+With more files it goes through the tags instead, and looks for one file of each: that is found soon.
+"""
 
 
 def clean_names(names):
-    """The words of `names` (each may hold several, comma-separated): trimmed, lower case, NFC, each once.
+    """The tags in `names` (each may hold several, separated by commas): trimmed, lower case, NFC, each once.
 
-    Raises Invalid (400) for an unprintable or overlong one, or more than MAX_TAGS.
+    Raises Invalid (400) for a tag that is unprintable or too long, or for more than MAX_TAGS.
     """
     cleaned = {}
     for name in names:
@@ -39,23 +43,23 @@ def clean_names(names):
 
 
 def rows(names):
-    """The Tag rows of cleaned names, made where they are new; two at once make one."""
+    """The Tag rows of cleaned names. Missing ones are created; two requests at once create one row."""
     if not names:
         return []
-    # In one order, whoever makes them: two transactions that wait for each other's tags would never end.
+    # Sort: two transactions that insert the same tags in different orders would deadlock.
     Tag.objects.bulk_create([Tag(name=name) for name in sorted(names)], ignore_conflicts=True)
     return list(Tag.objects.filter(name__in=names))
 
 
 def suggestions(*, user, start=""):
-    """The first SUGGESTIONS tags by name that begin with `start`, of the files `user` may download."""
-    start = " ".join(unicodedata.normalize("NFC", start).lower().split())
+    """The first SUGGESTIONS tags that begin with `start`, by name, among the tags of files `user` may download."""
+    start = " ".join(fold(start).split())
     if not start.isprintable():
         return []
     pieces = File.objects.downloadable_pieces(user)
-    if pieces is not None and search_index.are_few(pieces, FEW):
+    if pieces is not None and are_few(pieces, FEW):
         first, *others = [piece.order_by().values("pk") for piece in pieces]
         tagged = Q(pk__in=File.tags.through.objects.filter(file__in=first.union(*others, all=True)).values("tag"))
     else:
         tagged = Exists(File.objects.downloadable_by(user).filter(tags=OuterRef("pk")))
-    return list(Tag.objects.filter(tagged, name__startswith=start).order_by("name")[:SUGGESTIONS])
+    return list(Tag.objects.filter(tagged, folded_name__startswith=start).order_by("name")[:SUGGESTIONS])

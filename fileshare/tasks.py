@@ -1,4 +1,7 @@
-"""Background doors to the operations of this app. Each may run twice, by two, or be killed and run again."""
+"""Celery tasks that call the operations of this app.
+
+Each may run twice, run in two workers at once, or be killed and run again.
+"""
 
 import contextlib
 import io
@@ -9,25 +12,34 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from . import archives, files, lifecycle, news, quotas, receiving, reconcile, uploads, virus_gate
-from .backups import BackupBusy, making
-from .models import RedeemedLink
-from .storage import StoreUnavailable
+from config.outside import statistics
 
-# Those that run once a night would lose a day to a store that is away for a minute.
+from . import checksums, files, folder_notices
+from .backups import BackupBusy, making
+from .incoming import uploads
+from .models import RedeemedLink
+from .outgoing import archives
+from .requests import receipts
+from .scanning import virus_gate
+from .search import folding
+from .space import quotas
+from .storage import StoreUnavailable
+from .upkeep import lifecycle, reconcile
+
+# Retry the nightly tasks: without that, a store that is down for a minute would cost them a whole day.
 NIGHTLY = {"autoretry_for": (OperationalError, StoreUnavailable), "retry_backoff": 60, "max_retries": 5}
 
 
 @shared_task
 def remove_abandoned_uploads():
-    """Give up uploads nobody finished."""
+    """End uploads whose lifetime is over, and free their space."""
     return uploads.remove_abandoned()
 
 
 @shared_task
 def remove_expired_files():
-    """Delete files whose time is over, and forget links spent and archives made long ago."""
-    # A nonce may go only when its link has expired for good.
+    """Delete expired files, and the records of one-time links and archives that are no longer needed."""
+    # Keep a nonce until its link has certainly expired: without the nonce the link would work a second time.
     settled = timedelta(days=1, seconds=settings.LINK_EXPIRY_SECONDS + settings.RESUME_GRACE_SECONDS)
     RedeemedLink.objects.filter(redeemed_at__lt=timezone.now() - settled).delete()
     archives.forget_expired()
@@ -36,67 +48,81 @@ def remove_expired_files():
 
 @shared_task
 def tell_of_new_files():
-    """Tell those who may download from a folder what came into it."""
-    return news.tell_of_new_files()
+    """Notify the readers of a folder of its new files."""
+    return folder_notices.tell_of_new_files()
 
 
 @shared_task
 def tell_of_expiring_files():
-    """Tell people which of their files expire within days."""
-    return news.tell_of_expiring_files()
+    """Notify uploaders of their files that expire within the next days."""
+    return folder_notices.tell_of_expiring_files()
 
 
 @shared_task
 def tell_role(*, kind, grant_id, role_id, facts):
-    """Tell the people of a role what was granted to it or taken back."""
-    return news.tell_role(kind=kind, grant_id=grant_id, role_id=role_id, facts=facts)
+    """Notify the users of a role of a permission that the role was given or has lost."""
+    return folder_notices.tell_role(kind=kind, grant_id=grant_id, role_id=role_id, facts=facts)
 
 
 @shared_task
 def complete_checksums():
-    """Read files that came in parts, for their SHA-256 and CRC-32."""
-    return files.complete_checksums()
+    """Read files whose SHA-256 and CRC-32 are not known, such as those uploaded in parts, and store both."""
+    return checksums.complete()
 
 
 @shared_task
 def scan_waiting_files():
-    """Have the virus scanner look at files that wait for it, unless another worker is at it."""
+    """Have the virus scanner check the waiting files, unless another worker is already doing so."""
     return virus_gate.scan_waiting()
 
 
 @shared_task
 def mail_receipts():
-    """Tell senders who gave an address what has arrived of them."""
-    return receiving.mail_receipts()
+    """Mail receipts of their files to senders who gave an e-mail address."""
+    return receipts.mail_receipts()
 
 
 @shared_task
 def complete_received_uploads():
-    """Complete single PUTs that were sent and never completed, and drop what was sent too late."""
+    """Complete single PUTs whose bytes arrived but that no client completed. Delete bytes that came too late."""
     reconcile.discard_unwanted()
     return reconcile.complete_received()
 
 
+@shared_task
+def fold_new_names():
+    """Fold the names that an earlier version of the portal wrote while it was replaced."""
+    return folding.fold_missing()
+
+
+@shared_task(**NIGHTLY)
+def fold_all_names():
+    """Fold all names again, for what an earlier version renamed and for a new Unicode; then refresh the statistics."""
+    folded = folding.fold_all()
+    statistics.refresh()
+    return folded
+
+
 @shared_task(**NIGHTLY)
 def recalculate_quotas():
-    """Hold sizes and used space against the store, and repair what differs."""
+    """Compare sizes and used space with the store, and repair what differs."""
     return len(quotas.recalculate().repaired)
 
 
 @shared_task(**NIGHTLY)
 def reconcile_store():
-    """Remove objects without a row and what killed uploads left; report rows without an object."""
+    """Delete objects without a row and the remains of killed uploads. Report rows without an object."""
     reconcile.reconcile()
 
 
 @shared_task(**NIGHTLY)
 def refresh_expiry():
-    """Bring the store's own expiry, the safety net behind ours, into line with the folders."""
+    """Set the bucket's own expiry rules, the safety net behind the portal's, to match the folders."""
     return lifecycle.refresh()
 
 
 @shared_task(**NIGHTLY)
 def back_up():
-    """Back up the database, and copy what BACKUP_TO does not have yet; one at a time."""
+    """Back up the database, and copy the objects that BACKUP_TO does not have yet. Only one backup runs at a time."""
     with contextlib.suppress(BackupBusy):
         making.make(stream=io.StringIO())

@@ -1,8 +1,7 @@
-"""The pages about folders and files, and the addresses their bytes travel by."""
+"""The addresses of the pages about folders and files, and those that send and receive their bytes."""
 
 from django.urls import path
 
-from .api.file_requests import SenderAbort, SenderComplete, SenderInitiate, SenderUpload
 from .views import archives, dashboard, file_requests, files, folders, ops, previews, search, shares, trash
 from .views.secure_downloads import SecureDownload
 from .views.store import store_object
@@ -50,10 +49,6 @@ urlpatterns = [
     path("request/<str:token>/leave", file_requests.leave, name="request-leave"),
     path("request/<str:token>/send", file_requests.send, name="request-send"),
     path("request/<str:token>/receipt", file_requests.receipt, name="request-receipt"),
-    path("request/<str:token>/upload/initiate", SenderInitiate.as_view(), name="request-initiate"),
-    path("request/<str:token>/upload/complete", SenderComplete.as_view(), name="request-complete"),
-    path("request/<str:token>/upload/abort", SenderAbort.as_view(), name="request-abort"),
-    path("request/<str:token>/upload/<str:file_id>", SenderUpload.as_view(), name="request-upload"),
     path("ops/", ops.overview, name="ops"),
     path("ops/uploads/", ops.upload_queue, name="ops-uploads"),
     path("ops/uploads/<uuid:file_id>/give-up", ops.give_up, name="ops-give-up"),

@@ -1,5 +1,5 @@
-"""Folders and files in the Django admin: doors to the operations, one module a noun."""
+"""Folders and files in the Django admin, one module for each noun. Changes go through the app's operations."""
 
-from . import companies, files, folders, holds, links, quarantine, uploads
+from . import companies, files, folders, holds, links, people, quarantine, uploads
 
-__all__ = ["companies", "files", "folders", "holds", "links", "quarantine", "uploads"]
+__all__ = ["companies", "files", "folders", "holds", "links", "people", "quarantine", "uploads"]

@@ -1,4 +1,4 @@
-"""Companies in the admin once more: with their folders made in one go."""
+"""Companies in the admin, registered again with an action that creates their folders."""
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,18 +12,20 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin.companies import CompanyAdmin
 from accounts.models import Company
-from config.admin_actions import SeveralAtOnce
-from config.admin_lines import row_link
+from config.admin.actions import SeveralAtOnce
+from config.admin.lines import link, number_of, row_link, some_of
 from config.forms import attempt
 from config.sizes import SizeField
 
 from .. import company_folders
+from ..models import Folder
+from ._lines import folder_line
 
 admin.site.unregister(Company)
 
 
 class SetUpForm(forms.Form):
-    """The subfolders a company gets."""
+    """The subfolders and the quota for a company's folder."""
 
     subfolders = forms.CharField(
         label=gettext_lazy("Subfolders"),
@@ -48,11 +50,26 @@ class SetUpForm(forms.Form):
 
 @admin.register(Company)
 class CompanyWithFoldersAdmin(SeveralAtOnce, CompanyAdmin):
-    """Folders are made through fileshare.company_folders."""
+    """Creates folders through fileshare.company_folders."""
 
+    list_display = ["name", "slug", "number_of_people", "number_of_folders", "created_at"]
+    kept_by = {**CompanyAdmin.kept_by, "folders": gettext_lazy("its folders")}
+    belongings = [*CompanyAdmin.belongings, "folders"]
     actions = ["set_up_folders", "delete_selected"]
     chosen_order = ("name",)
     change_form_template = "admin/accounts/company/change_form.html"
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).annotate(folder_count=number_of(Folder.objects, "company"))
+
+    @admin.display(description=gettext_lazy("folders"), ordering="folder_count")
+    def number_of_folders(self, company):
+        return link("fileshare_folder_changelist", company.folder_count, company__id__exact=company.pk)
+
+    @admin.display(description=gettext_lazy("folders"))
+    def folders(self, company):
+        everything = link("fileshare_folder_changelist", _("All of them"), company__id__exact=company.pk)
+        return some_of(company.folders.order_by("name", "pk"), folder_line, everything=everything)
 
     def get_urls(self):
         page = path(
@@ -63,7 +80,7 @@ class CompanyWithFoldersAdmin(SeveralAtOnce, CompanyAdmin):
         return [page, *super().get_urls()]
 
     def set_up_page(self, request, company_id):
-        """One company's folder: a form, and what was made of it."""
+        """The form that creates one company's folder; a message then says what was created."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         company = get_object_or_404(Company, pk=company_id)
@@ -87,7 +104,7 @@ class CompanyWithFoldersAdmin(SeveralAtOnce, CompanyAdmin):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Set up folders…"))
     def set_up_folders(self, request, queryset):
-        """For every chosen company; what was made is told for each."""
+        """Create the folders of each chosen company; a message for each says what was created."""
 
         def perform(companies, form):
             def set_up(company):
@@ -115,7 +132,7 @@ class CompanyWithFoldersAdmin(SeveralAtOnce, CompanyAdmin):
 
 
 def _told(done):
-    """What became of a set-up, with a link to the folder."""
+    """The result of a set-up in words, with a link to the folder."""
     folder = row_link("fileshare_folder_change", done.folder)
     words = _("The folder {folder} was made.") if done.is_new else _("The folder {folder} was there.")
     parts = [format_html(words, folder=folder)]

@@ -1,4 +1,4 @@
-"""What is stored, to read; it is changed on its own page."""
+"""Stored files, read-only. A super changes a file on its page in the portal."""
 
 from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
@@ -6,15 +6,15 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from config.admin import ReadOnlyAdmin
-from config.admin_lines import link, moment, row_link
+from config.admin.lines import link, moment, row_link
+from config.admin.site import ReadOnlyAdmin
 
 from ..models import File, Folder
 from .folders import KINDS
 
 
 class FolderKindFilter(admin.SimpleListFilter):
-    """By the kind of the folder: the folders themselves may be thousands."""
+    """Filters by the kind of the folder, because there may be thousands of folders to choose from."""
 
     title = gettext_lazy("kind of folder")
     parameter_name = "kind"
@@ -28,7 +28,7 @@ class FolderKindFilter(admin.SimpleListFilter):
 
 
 class ChosenFilter(admin.RelatedFieldListFilter):
-    """Names the one row that a link to the list asked for, and offers no other."""
+    """Shows only the row that a link to the list asked for, because there may be thousands to choose from."""
 
     def field_choices(self, field, request, model_admin):
         chosen = field.remote_field.model._base_manager.filter(pk__in=self.lookup_val or [])
@@ -39,7 +39,7 @@ class ChosenFilter(admin.RelatedFieldListFilter):
 
 
 class OfFiles:
-    """Columns of rows with a folder, a size and an uploader."""
+    """Columns for rows that have a folder, a size and an uploader."""
 
     @admin.display(description=gettext_lazy("place"), ordering="folder__name")
     def place(self, row):
@@ -70,7 +70,7 @@ class FileAdmin(OfFiles, ReadOnlyAdmin):
     ]
 
     def get_queryset(self, request):
-        # What was deleted has a page of its own, where it is restored or purged.
+        # Deleted files are in the trash, a page of the portal: there they are restored or deleted for good.
         return super().get_queryset(request).filter(deleted_at=None)
 
     @admin.display(description=gettext_lazy("uploaded"), ordering="uploaded_at")

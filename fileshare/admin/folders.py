@@ -1,4 +1,4 @@
-"""Folders in the admin, with their subfolders and permissions, and how full they are."""
+"""Folders in the admin, with their subfolders, their permissions and their used space."""
 
 from django import forms
 from django.contrib import admin
@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import Role, User
-from config.admin import OperationsAdmin, OperationsForm
-from config.admin_actions import SeveralAtOnce
-from config.admin_lines import link, moment, number_of, row_link, some_of
+from config.admin.actions import SeveralAtOnce
+from config.admin.lines import link, moment, number_of, row_link, some_of
+from config.admin.operations import OperationsAdmin, OperationsForm
 from config.sizes import SizeField
 
 from .. import folders, holds
@@ -29,7 +29,7 @@ KINDS = {
 
 
 class SubfolderForm(forms.ModelForm):
-    """A subfolder keeps its slug: addresses that people were given have it."""
+    """A subfolder keeps its slug, because addresses that people were given contain it."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -61,11 +61,13 @@ class FolderPermissionInline(admin.TabularInline):
         return moment(permission.granted_at)
 
     def has_change_permission(self, request, obj=None):
-        # A grant is given or taken back, never turned into another.
+        # A super grants or revokes a permission, but cannot change one into another.
         return False
 
 
 class FolderForm(OperationsForm):
+    names = {"company_id": "company"}
+
     class Meta:
         labels = {"quota_bytes": gettext_lazy("Quota"), "retention_days": gettext_lazy("Days a file stays")}
         help_texts = {
@@ -110,7 +112,7 @@ class RoomFilter(admin.SimpleListFilter):
 
 
 class GrantForm(forms.Form):
-    """Who gets what on several folders."""
+    """The permissions that a person or a role gets on several folders."""
 
     user = forms.ModelChoiceField(
         User.objects.filter(is_active=True),
@@ -143,7 +145,7 @@ class GrantForm(forms.Form):
 
 @admin.register(Folder)
 class FolderAdmin(SeveralAtOnce, OperationsAdmin):
-    """Made, changed, granted and deleted through fileshare.folders."""
+    """Creates, changes, grants and deletes through fileshare.folders."""
 
     form = FolderForm
     list_display = ["folder", "kind_word", "whose", "space", "file_count", "stays", "page"]
@@ -170,7 +172,7 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
             .with_quota()
             .annotate(
                 files_count=number_of(File.objects.filter(deleted_at=None), "folder"),
-                # Hundredths of a percent.
+                # In hundredths of a percent.
                 fullness=Case(
                     When(quota_bytes=0, granted_bytes=0, then=Value(10_000)),
                     default=(F("used_bytes") + F("reserved_bytes")) * 10_000 / room,
@@ -204,7 +206,7 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if db_field.name == "quota_bytes":
-            # The admin's own widget for numbers has no place for a unit.
+            # Replace the admin's widget for numbers: it does not accept a unit such as GB.
             kwargs["widget"] = forms.TextInput
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
@@ -275,18 +277,19 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
     # --- What is done ---------------------------------------------------------------------------------
 
     def save_model(self, request, obj, form, change):
-        """Through the operations, which log, notify, and leave alone what the form did not change."""
-        facts = {name: form.cleaned_data[name] for name in form.changed_data if name in form.cleaned_data}
-        if "company" in facts:
-            facts["company_id"] = facts["company"].pk if facts["company"] else None
-            del facts["company"]
         if change:
-            # Rows of a formset may go with this form, and the guard comes before the lock of any row.
+            # The formset may delete subfolders. The guard of holds must come before the lock of any row.
             holds.guard()
-            saved = folders.change_folder(user=request.user, folder_id=obj.pk, **facts) if facts else obj
-        else:
-            saved = folders.create_folder(user=request.user, **{"name": obj.name, "slug": obj.slug, **facts})
-        obj.__dict__.update(saved.__dict__)
+        super().save_model(request, obj, form, change)
+
+    def create(self, request, folder, facts):
+        return folders.create_folder(user=request.user, **facts)
+
+    def change(self, request, folder, facts):
+        return folders.change_folder(user=request.user, folder_id=folder.pk, **facts)
+
+    def delete(self, request, folder):
+        folders.delete_folder(user=request.user, folder_id=folder.pk)
 
     def save_formset(self, request, form, formset, change):
         rows = formset.save(commit=False)
@@ -313,12 +316,9 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
         else:
             folders.rename_subfolder(user=user, subfolder_id=row.pk, name=row.name)
 
-    def delete_model(self, request, obj):
-        folders.delete_folder(user=request.user, folder_id=obj.pk)
-
     @admin.action(permissions=["change"], description=gettext_lazy("Grant a permission…"))
     def grant(self, request, queryset):
-        """To one person or role, on every chosen folder; what was granted before is said."""
+        """Grant to one person or role on each chosen folder. A message names the permissions granted before."""
 
         def perform(rows, form):
             self.each(

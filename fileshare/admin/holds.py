@@ -1,18 +1,24 @@
-"""Legal holds: placed and released, each with a reason; those that ended stay to be read."""
+"""Legal holds. A super places and releases each with a reason. Released holds stay in the list."""
 
 from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from accounts.reasons import MAX_REASON_LENGTH
-from config.admin import OperationsAdmin, OperationsForm
+from accounts.people.log_reasons import MAX_REASON_LENGTH
+from config.admin.operations import OperationsAdmin, OperationsForm
 
 from .. import holds
 from ..models import Hold
 
 
+class PlaceForm(OperationsForm):
+    """Places a hold: on what, and why."""
+
+    names = {"folder_id": "folder", "file_id": "file", "user_id": "user"}
+
+
 class ReleaseForm(OperationsForm):
-    """Why a hold ends."""
+    """The reason why a hold ends."""
 
     names = {"reason": "release_reason"}
     release_reason = forms.CharField(
@@ -24,7 +30,7 @@ class ReleaseForm(OperationsForm):
 
 
 class LiveFilter(admin.SimpleListFilter):
-    """Holds that hold, or those that ended."""
+    """Holds in force, or released ones."""
 
     title = _("state")
     parameter_name = "state"
@@ -62,7 +68,7 @@ class HoldAdmin(OperationsAdmin):
         return super().has_change_permission(request, obj) and (obj is None or obj.is_live)
 
     def get_form(self, request, obj=None, change=False, **kwargs):
-        return super().get_form(request, obj, change=change, form=ReleaseForm if obj else OperationsForm, **kwargs)
+        return super().get_form(request, obj, change=change, form=ReleaseForm if obj else PlaceForm, **kwargs)
 
     def get_fields(self, request, obj=None):
         if obj is None:
@@ -76,11 +82,8 @@ class HoldAdmin(OperationsAdmin):
         ended = [] if obj.is_live else ["released_by", "released_at"]
         return ["target", "kind", "reason", "placed_by", "placed_at", *ended]
 
-    def save_model(self, request, obj, form, change):
-        """Through the operations, which log."""
-        if change:
-            holds.release(by=request.user, hold_id=obj.pk, reason=form.cleaned_data["release_reason"])
-            return
-        place = {"folder_id": obj.folder_id, "file_id": obj.file_id, "user_id": obj.user_id}
-        saved = holds.place(by=request.user, reason=obj.reason, **place)
-        obj.__dict__.update(saved.__dict__)
+    def create(self, request, hold, facts):
+        return holds.place(by=request.user, **facts)
+
+    def change(self, request, hold, facts):
+        return holds.release(by=request.user, hold_id=hold.pk, **facts)

@@ -1,16 +1,17 @@
-"""Ways in and out for people without an account, and one-time links, in the admin: to look at, and to end."""
+"""Share links, file requests and one-time links in the admin. A super may look at them, and end the first two."""
 
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.admin import ReadOnlyAdmin
-from config.admin_actions import SeveralAtOnce
-from config.admin_lines import moment, row_link
+from config.admin.actions import SeveralAtOnce
+from config.admin.lines import moment, row_link
+from config.admin.site import ReadOnlyAdmin
 from config.errors import Conflict
+from fileshare.requests import file_requests
+from fileshare.sharing import shares
 
-from .. import file_requests, shares
 from ..models import FileRequest, RedeemedLink, RequestState, ShareLink
 from .files import OfFiles
 
@@ -35,7 +36,7 @@ class ShareStateFilter(admin.SimpleListFilter):
 
 @admin.register(ShareLink)
 class ShareLinkAdmin(SeveralAtOnce, ReadOnlyAdmin):
-    """Revoked through fileshare.shares; the links themselves are stored nowhere."""
+    """Revokes links through fileshare.sharing.shares. The portal stores no addresses of links, so none are shown."""
 
     list_display = ["what", "folder", "maker", "state", "uses", "made", "until"]
     list_select_related = ["file__folder", "file__subfolder", "created_by__company"]
@@ -125,7 +126,7 @@ class RequestStateFilter(admin.SimpleListFilter):
 
 @admin.register(FileRequest)
 class FileRequestAdmin(SeveralAtOnce, OfFiles, ReadOnlyAdmin):
-    """Closed through fileshare.file_requests."""
+    """Closes requests through fileshare.requests.file_requests."""
 
     list_display = ["title", "asker", "where", "state_word", "came", "until", "made", "page"]
     list_select_related = ["owner", "folder", "subfolder"]
@@ -185,7 +186,7 @@ class FileRequestAdmin(SeveralAtOnce, OfFiles, ReadOnlyAdmin):
 
 @admin.register(RedeemedLink)
 class RedeemedLinkAdmin(ReadOnlyAdmin):
-    """One-time download links that were used; they are forgotten a day after they would have expired."""
+    """One-time download links that were used. The rows are deleted a day after the links would have expired."""
 
     list_display = ["what", "folder", "person", "used"]
     list_select_related = ["file__folder", "user"]

@@ -1,19 +1,20 @@
-"""Files the virus gate keeps back: released as false alarms, or deleted for good."""
+"""Files in quarantine. A super releases them as false alarms, or deletes them for good."""
 
 from django import forms
 from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
-from accounts.reasons import MAX_REASON_LENGTH
-from config.admin import OperationsAdmin, OperationsForm
+from accounts.people.log_reasons import MAX_REASON_LENGTH
+from config.admin.operations import OperationsAdmin, OperationsForm
+from fileshare import files
+from fileshare.scanning import virus_gate
 
-from .. import files, virus_gate
 from ..models import QuarantinedFile
 
 
 class ReleaseForm(OperationsForm):
-    """Why a file is no danger after all."""
+    """The reason why a super releases a file."""
 
     reason = forms.CharField(
         label=_("Release, because"),
@@ -47,9 +48,8 @@ class QuarantineAdmin(OperationsAdmin):
     def has_add_permission(self, request):
         return False
 
-    def save_model(self, request, obj, form, change):
-        """Through the operation, which logs."""
-        virus_gate.release(by=request.user, file_id=obj.pk, reason=form.cleaned_data["reason"])
+    def change(self, request, file, facts):
+        return virus_gate.release(by=request.user, file_id=file.pk, **facts)
 
-    def delete_model(self, request, obj):
-        files.purge_quarantined(by=request.user, file_id=obj.pk)
+    def delete(self, request, file):
+        files.purge_quarantined(by=request.user, file_id=file.pk)

@@ -1,4 +1,4 @@
-"""Uploads on their way in the admin: to look at, and to give up."""
+"""Unfinished uploads in the admin. A super may look at them and end them."""
 
 from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
@@ -6,11 +6,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.admin import ReadOnlyAdmin
-from config.admin_actions import SeveralAtOnce
-from config.admin_lines import moment, row_link
+from config.admin.actions import SeveralAtOnce
+from config.admin.lines import moment, row_link
+from config.admin.site import ReadOnlyAdmin
+from fileshare.incoming import uploads
 
-from .. import uploads
 from ..models import Upload
 from ..storage import StoreUnavailable
 from .files import ChosenFilter, FolderKindFilter, OfFiles
@@ -18,7 +18,7 @@ from .files import ChosenFilter, FolderKindFilter, OfFiles
 
 @admin.register(Upload)
 class UploadAdmin(OfFiles, SeveralAtOnce, ReadOnlyAdmin):
-    """Given up through fileshare.uploads."""
+    """Ends uploads through fileshare.incoming.uploads."""
 
     list_display = ["filename", "place", "size", "who", "state", "begun", "until"]
     list_select_related = ["folder", "subfolder", "uploaded_by", "sender__request"]

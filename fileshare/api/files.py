@@ -1,35 +1,33 @@
-"""Files for scripts: the simple calls."""
+"""Files, for scripts: the simple calls."""
 
-from django.conf import settings
-from django.http import HttpResponseRedirect
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.access import get_visible
-from config.pagination import Keyset, answer, keyset_page, page_of
-from config.schema import PAGE_PARAMETERS
-from config.serializers import read, read_flag
-from config.throttling import throttle
+from config.api.pagination import answer, keyset_page, page_of
+from config.api.schema import PAGE_PARAMETERS
+from config.api.serializers import read
+from fileshare import files, folders
+from fileshare.contributions import scopes
+from fileshare.desk import ops
+from fileshare.incoming import completion, uploads
 
-from .. import completion, downloads, files, folders, ops, search, uploads
 from .. import tags as tag_operations
-from ..forms.search import SearchForm
 from ..models import File, TypePolicy
 from . import serializers
 
 
 def shown(user, file):
     """The body of one file, as `user` sees it."""
-    row = File.objects.filter(pk=file.pk).with_details(user).get()
+    row = get_visible(file.pk, File.objects.with_details(user))
     return serializers.FileSerializer(row).data
 
 
 def receive(request, *, place, facts, **options):
-    """Hand a form's file to the operation; returns the File."""
+    """Store the file of a form. Returns the File."""
     upload = facts["file"]
     return completion.receive(
         user=request.user,
@@ -43,13 +41,15 @@ def receive(request, *, place, facts, **options):
 
 
 class OpsUpload(APIView):
+    token_scopes = scopes.FILES
+
     parser_classes = [MultiPartParser]
 
     @extend_schema(
         request={"multipart/form-data": serializers.FormUploadInput}, responses={201: serializers.FileSerializer}
     )
     def post(self, request):
-        """Upload a .pptx, .docx or .xlsx, into Client documents unless a folder is named."""
+        """Upload a .pptx, .docx or .xlsx file, to Client documents unless a folder is named."""
         ops.assert_may(request.user)
         facts = read(serializers.FormUploadInput, request)
         place = uploads.place_for(
@@ -62,6 +62,8 @@ class OpsUpload(APIView):
 
 
 class ClientFiles(APIView):
+    token_scopes = scopes.LISTS
+
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.FileSerializer))
     def get(self, request):
         """Every file the caller may download, newest first."""
@@ -72,6 +74,8 @@ class ClientFiles(APIView):
 
 
 class OwnFiles(APIView):
+    token_scopes = scopes.LISTS
+
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.FileSerializer))
     def get(self, request):
         """The caller's own uploads, newest first."""
@@ -79,22 +83,9 @@ class OwnFiles(APIView):
         return answer(keyset_page(rows, request=request, time_field="uploaded_at"), serializers.FileSerializer)
 
 
-class ClientDownload(APIView):
-    @extend_schema(
-        parameters=[OpenApiParameter("one_time", OpenApiTypes.BOOL, description="Good for one download.")],
-        responses=serializers.LinkAnswer,
-    )
-    def get(self, request, file_id):
-        """An encrypted link to the file, for the caller alone."""
-        throttle(request, "download_url")
-        link = downloads.link_for(user=request.user, file_id=file_id, one_time=read_flag(request.GET, "one_time"))
-        return Response(
-            {"download-link": link, "message": "success", "expires_in": settings.LINK_EXPIRY_SECONDS},
-            headers={"Cache-Control": "no-store"},
-        )
-
-
 class FormUpload(APIView):
+    token_scopes = scopes.FILES
+
     parser_classes = [MultiPartParser]
 
     @extend_schema(
@@ -102,7 +93,7 @@ class FormUpload(APIView):
         responses={201: serializers.FileSerializer},
     )
     def post(self, request):
-        """Upload a file, into the caller's own folder unless another is named."""
+        """Upload a file, to the caller's own folder unless another is named."""
         facts = read(serializers.TaggedFormUploadInput, request)
         folder_id = facts.get("folder_id")
         own = folders.personal_folder(request.user)
@@ -116,9 +107,11 @@ class FormUpload(APIView):
 
 
 class FolderFile(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(responses={204: None})
     def delete(self, request, file_id):
-        """Move a file to the trash, where it can be restored for some days."""
+        """Move a file to the trash. It can be restored from there for some days."""
         files.delete(user=request.user, file_id=file_id)
         return Response(status=204)
 
@@ -137,40 +130,9 @@ class OneFile(FolderFile):
         return Response(shown(request.user, file))
 
 
-class FileDownload(APIView):
-    @extend_schema(responses={302: OpenApiResponse(description=_("To a signed URL, in Location."))})
-    def get(self, request, file_id):
-        """Redirects to a signed URL."""
-        throttle(request, "download_url")
-        url = downloads.presigned_url(user=request.user, file_id=file_id)
-        return HttpResponseRedirect(request.build_absolute_uri(url))
-
-
-class Search(APIView):
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("q", OpenApiTypes.STR, description="Words, each in the name or at the start of a tag."),
-            OpenApiParameter("tags", OpenApiTypes.STR, description="Comma-separated; the file has all of them."),
-            OpenApiParameter("type", OpenApiTypes.STR, description="An ending like `pdf`, or a kind like `image`."),
-            OpenApiParameter("folder_id", OpenApiTypes.UUID),
-            OpenApiParameter("uploaded_after", OpenApiTypes.STR, description="A date or RFC 3339 time; included."),
-            OpenApiParameter(
-                "uploaded_before", OpenApiTypes.STR, description="A date (included) or a time (excluded)."
-            ),
-            OpenApiParameter("min_size", OpenApiTypes.INT, description="Bytes; included."),
-            OpenApiParameter("max_size", OpenApiTypes.INT, description="Bytes; included."),
-            *PAGE_PARAMETERS,
-        ],
-        responses=page_of(serializers.FileSerializer),
-    )
-    def get(self, request):
-        """Files the caller may download, by name, type and tags, newest first."""
-        wanted = SearchForm(request.GET).wanted()
-        pages = Keyset(request, model=File, time_field="uploaded_at")
-        return answer(search.find(user=request.user, wanted=wanted, pages=pages), serializers.FileSerializer)
-
-
 class Tags(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(
         parameters=[OpenApiParameter("q", OpenApiTypes.STR, description="How the tag begins.")],
         responses=serializers.TagsAnswer,
@@ -182,23 +144,29 @@ class Tags(APIView):
 
 
 class FileTags(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(request=serializers.TagsInput, responses=serializers.FileSerializer)
     def post(self, request, file_id):
-        """Put tags on a file, besides those it has."""
+        """Add tags to a file; it keeps those it has."""
         names = read(serializers.TagsInput, request)["tags"]
         file = files.add_tags(user=request.user, file_id=file_id, names=names)
         return Response(shown(request.user, file))
 
 
 class FileTag(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(responses={200: serializers.FileSerializer})
     def delete(self, request, file_id, tag_id):
-        """Take a tag off a file."""
+        """Remove a tag from a file."""
         file = files.remove_tag(user=request.user, file_id=file_id, tag_id=tag_id)
         return Response(shown(request.user, file))
 
 
 class Trash(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.TrashedFileSerializer))
     def get(self, request):
         """The deleted files the caller may restore, last deleted first."""
@@ -208,6 +176,8 @@ class Trash(APIView):
 
 
 class TrashedFile(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(responses={204: None})
     def delete(self, request, file_id):
         """Delete a file in the trash for good; its space is free again."""
@@ -216,8 +186,10 @@ class TrashedFile(APIView):
 
 
 class Restore(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(request=None, responses=serializers.FileSerializer)
     def post(self, request, file_id):
-        """Take a file out of the trash, as it was."""
+        """Take a file out of the trash; it expires on the same day as before."""
         file = files.restore(user=request.user, file_id=file_id)
         return Response(shown(request.user, file))

@@ -1,4 +1,4 @@
-"""Folders, subfolders and permissions for scripts."""
+"""Folders, subfolders and permissions, for scripts."""
 
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -6,11 +6,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.scopes import SUPERS
 from config.access import get_visible
+from config.api.pagination import answer, keyset_page, offset_page, page_of
+from config.api.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
+from config.api.serializers import read
 from config.errors import Invalid
-from config.pagination import answer, keyset_page, offset_page, page_of
-from config.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
-from config.serializers import read
+from fileshare.contributions import scopes
 
 from .. import folders
 from ..models import File, Folder
@@ -24,21 +26,25 @@ def shown(user, folder):
 
 
 class Folders(APIView):
+    token_scopes = scopes.FOLDERS
+
     @extend_schema(parameters=OFFSET_PARAMETERS, responses=page_of(serializers.FolderSerializer))
     def get(self, request):
-        """The folders the caller may see, their personal one among them."""
+        """The folders the caller may see, including their personal one."""
         folders.personal_folder(request.user)
         rows = Folder.objects.visible_to(request.user).with_rights(request.user).in_order()
         return answer(offset_page(rows, request=request), serializers.FolderSerializer)
 
     @extend_schema(request=serializers.FolderInput, responses={201: serializers.FolderSerializer})
     def post(self, request):
-        """Make a folder; super only."""
+        """Create a folder; super only."""
         folder = folders.create_folder(user=request.user, **read(serializers.FolderInput, request))
         return Response(shown(request.user, folder), status=201)
 
 
 class OneFolder(APIView):
+    token_scopes = scopes.FOLDERS
+
     @extend_schema(responses=serializers.FolderSerializer)
     def get(self, request, folder_id):
         """One folder the caller may see."""
@@ -60,15 +66,19 @@ class OneFolder(APIView):
 
 
 class Subfolders(APIView):
+    token_scopes = SUPERS
+
     @extend_schema(request=serializers.SubfolderInput, responses={201: serializers.SubfolderSerializer})
     def post(self, request, folder_id):
-        """Make a subfolder; super only."""
+        """Create a subfolder; super only."""
         facts = read(serializers.SubfolderInput, request)
         subfolder = folders.create_subfolder(user=request.user, folder_id=folder_id, **facts)
         return Response(serializers.SubfolderSerializer(subfolder).data, status=201)
 
 
 class OneSubfolder(APIView):
+    token_scopes = SUPERS
+
     @extend_schema(responses={204: None})
     def delete(self, request, subfolder_id):
         """Delete an empty subfolder; super only."""
@@ -77,6 +87,8 @@ class OneSubfolder(APIView):
 
 
 class Permissions(APIView):
+    token_scopes = SUPERS
+
     @extend_schema(parameters=OFFSET_PARAMETERS, responses=page_of(serializers.FolderPermissionSerializer))
     def get(self, request, folder_id):
         """The grants on a folder; super only."""
@@ -92,14 +104,18 @@ class Permissions(APIView):
 
 
 class OnePermission(APIView):
+    token_scopes = SUPERS
+
     @extend_schema(responses={204: None})
     def delete(self, request, permission_id):
-        """Take a grant back; super only."""
+        """Revoke a grant; super only."""
         folders.revoke(user=request.user, permission_id=permission_id)
         return Response(status=204)
 
 
 class FolderFiles(APIView):
+    token_scopes = scopes.FILES
+
     @extend_schema(
         parameters=[
             OpenApiParameter("subfolder_id", OpenApiTypes.STR, description="A subfolder's id, or `root`."),
@@ -108,7 +124,7 @@ class FolderFiles(APIView):
         responses=page_of(serializers.FileSerializer),
     )
     def get(self, request, folder_id):
-        """The folder's files, newest first; all of them unless a subfolder or `root` is named."""
+        """The folder's files, newest first; with `subfolder_id` only those of a subfolder or of the root."""
         folder = folders.visible_folder(user=request.user, folder_id=folder_id)
         files = File.objects.in_folder(folder, request.user)
         chosen = request.GET.get("subfolder_id", "")

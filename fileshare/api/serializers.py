@@ -1,19 +1,20 @@
-"""The shapes of folders, files and uploads in the API."""
+"""Folders, files and uploads as the API reads and writes them."""
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api.serializers import CompanySerializer
-from config.serializers import InputSerializer, PlainIntegerField
+from config.api.serializers import InputSerializer, PlainIntegerField
 
 from ..models import File, Folder, FolderPermission, PermissionType, Subfolder, Tag, TypePolicy, Upload, Visibility
 from ..models.folders import MAX_RETENTION_DAYS
 
 MAX_FILES_AT_ONCE = 100
-# Names may be absurd (a megabyte, a path); filenames.clean makes them plain. Only what no name needs is refused.
+# A name may be as odd as a megabyte of text or a path: filenames.clean repairs it. Longer names are refused.
 MAX_RAW_NAME = 1_000_000
 INT64 = 2**63 - 1
+_SENT_AS = "Only of a picture that was sent under the ending of another kind of picture: the name it was sent with."
 
 
 class SubfolderSerializer(serializers.ModelSerializer):
@@ -23,7 +24,7 @@ class SubfolderSerializer(serializers.ModelSerializer):
 
 
 class FolderSerializer(serializers.ModelSerializer):
-    """A folder row with_rights of the caller; `quota_bytes` is what holds now, bought space included."""
+    """A folder, loaded with_rights of the caller. `quota_bytes` is the present quota, bought space included."""
 
     quota_bytes = serializers.IntegerField(source="room_bytes", read_only=True)
     company = CompanySerializer(read_only=True, allow_null=True)
@@ -77,8 +78,15 @@ class TagSerializer(serializers.ModelSerializer):
         fields = ["id", "name"]
 
 
-class FileSerializer(serializers.ModelSerializer):
-    """A file row with_details of the caller."""
+class SentAsSerializer(serializers.Serializer):
+    """The fields that `sent_as` adds to an answer, for the schema."""
+
+    sent_as = serializers.CharField(required=False, help_text=_SENT_AS)
+    note = serializers.CharField(required=False, help_text="With `sent_as`: the same in a sentence.")
+
+
+class FileSerializer(SentAsSerializer, serializers.ModelSerializer):
+    """A file, loaded with_details for the caller."""
 
     folder = FolderNameSerializer(read_only=True)
     subfolder = SubfolderNameSerializer(read_only=True, allow_null=True)
@@ -103,10 +111,12 @@ class FileSerializer(serializers.ModelSerializer):
             "expires_at",
             "download_count",
             "can_delete",
+            "sent_as",
+            "note",
         ]
 
     def to_representation(self, row):
-        """The same as field by field, spelled out: a page has a hundred of them, and fields cost most of its time."""
+        """The same as the fields give, written out: on a page of a hundred files, the fields took most of the time."""
         return {
             "id": str(row.pk),
             "filename": row.filename,
@@ -122,7 +132,13 @@ class FileSerializer(serializers.ModelSerializer):
             "expires_at": _moment(row.expires_at),
             "download_count": row.download_count,
             "can_delete": row.can_delete,
+            **sent_as(row),
         }
+
+
+def sent_as(file):
+    """What an answer says of a picture that got another ending than it was sent with; {} for other files and None."""
+    return {"sent_as": file.sent_as, "note": str(file.note)} if file and file.sent_as else {}
 
 
 def _place(row):
@@ -141,7 +157,7 @@ class TrashedFileSerializer(FileSerializer):
         fields = [*FileSerializer.Meta.fields, "deleted_at", "purge_at"]
 
     def to_representation(self, row):
-        """A file's, and when it was deleted and goes for good."""
+        """A file's facts, when it was deleted, and when it is deleted for good."""
         return super().to_representation(row) | {
             "deleted_at": _moment(row.deleted_at),
             "purge_at": _moment(row.purge_at),
@@ -215,8 +231,8 @@ class TransferSerializer(serializers.Serializer):
     expires_in = serializers.IntegerField(help_text="Seconds.")
 
 
-class ResumedTransferSerializer(TransferSerializer):
-    """What an unfinished upload still lacks; of a finished one only its id and status."""
+class ResumedTransferSerializer(SentAsSerializer, TransferSerializer):
+    """What an unfinished upload has received and still lacks; of a finished one its id, its status and `sent_as`."""
 
     method = serializers.ChoiceField(["PUT", "MULTIPART"], required=False)
     expires_in = serializers.IntegerField(required=False)
@@ -224,26 +240,38 @@ class ResumedTransferSerializer(TransferSerializer):
     received = PartSerializer(many=True, required=False)
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"oneOf": [{"$ref": "#/components/schemas/Transfer"}, {"$ref": "#/components/schemas/Error"}]},
+    }
+)
+class TransfersField(serializers.ListField):
+    """For each file how to send it, or why it was refused."""
+
+
 class BatchAnswer(serializers.Serializer):
-    uploads = TransferSerializer(many=True, help_text="In order; one that was refused is {detail, code}.")
+    """The answers for several files, in their order. A refused one does not stop the others."""
+
+    uploads = TransfersField()
 
 
 # --- What is sent -----------------------------------------------------------------------------------
 
 
 class RawNameField(serializers.CharField):
-    """A file name as somebody's computer has it; what it becomes is filenames.clean's business."""
+    """A file name as the user's computer has it; filenames.clean makes a valid name of it later."""
 
     def __init__(self, **kwargs):
         super().__init__(trim_whitespace=False, max_length=MAX_RAW_NAME, **kwargs)
-        # NUL and lone surrogates are stripped with the rest that no name should have.
+        # Accept NUL and lone surrogates here: filenames.clean removes them with other characters not fit for a name.
         self.validators = [
             validator for validator in self.validators if not type(validator).__name__.startswith("Prohibit")
         ]
 
 
 class TagListField(serializers.ListField):
-    """Tags as somebody wrote them, several in one text too; what they become is tags.clean_names' business."""
+    """Tags as the user wrote them, perhaps several in one text; tags.clean_names separates and checks them later."""
 
     child = serializers.CharField(max_length=2000, allow_blank=True)
 
@@ -255,12 +283,17 @@ class FileFactsInput(InputSerializer):
     null_is_left_out = True
 
     filename = RawNameField()
-    size_bytes = PlainIntegerField(min_value=1, max_value=INT64)
+    size_bytes = PlainIntegerField(min_value=0, max_value=INT64)
     content_type = serializers.CharField(max_length=255, allow_blank=True, required=False, default="")
 
 
 class TaggedFileFactsInput(FileFactsInput):
     tags = TagListField(required=False, source="tag_names")
+
+
+@extend_schema_field(TaggedFileFactsInput(many=True))
+class FilesField(serializers.ListField):
+    """TaggedFileFactsInputs. They are read later, each by itself, so that an invalid one does not stop the others."""
 
 
 @extend_schema_serializer(
@@ -283,9 +316,9 @@ class InitiateInput(InputSerializer):
     folder_id = serializers.UUIDField()
     subfolder_id = serializers.UUIDField(required=False, allow_null=True)
     filename = RawNameField(required=False)
-    size_bytes = PlainIntegerField(min_value=1, max_value=INT64, required=False)
+    size_bytes = PlainIntegerField(min_value=0, max_value=INT64, required=False)
     content_type = serializers.CharField(max_length=255, allow_blank=True, required=False, default="")
-    files = serializers.ListField(
+    files = FilesField(
         required=False,
         min_length=1,
         max_length=MAX_FILES_AT_ONCE,
@@ -307,7 +340,7 @@ class InitiateInput(InputSerializer):
 
 
 class PartInput(InputSerializer):
-    """A part as its PUT's answer or the upload's state names it; which of them fit is the store's to say (409)."""
+    """A part as named in the answer to its PUT or in the upload's state. The store refuses wrong ones (409)."""
 
     part_number = PlainIntegerField()
     etag = serializers.CharField(max_length=200, allow_blank=True)

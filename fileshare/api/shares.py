@@ -1,4 +1,4 @@
-"""Share links for scripts: making, listing and revoking one's own."""
+"""Share links, for scripts: the caller creates, lists and revokes their own."""
 
 from datetime import timedelta
 
@@ -8,12 +8,13 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.pagination import answer, keyset_page, page_of
-from config.schema import PAGE_PARAMETERS
-from config.serializers import InputSerializer, read
-from config.throttling import throttle
+from config.api.pagination import answer, keyset_page, page_of
+from config.api.schema import PAGE_PARAMETERS
+from config.api.serializers import InputSerializer, read
+from config.http.throttling import throttle
+from fileshare.contributions import scopes
+from fileshare.sharing import shares
 
-from .. import shares
 from ..models import ShareDownload, ShareLink, SharePermission, ShareState
 from .serializers import PlainIntegerField
 
@@ -62,7 +63,7 @@ class ShareDownloadSerializer(serializers.ModelSerializer):
 
 
 class ShareLinkSerializer(serializers.ModelSerializer):
-    """A share link as its maker sees it; the token is told once, when it is made."""
+    """A share link as its maker sees it, without the token: only the call that creates the link returns it."""
 
     state = serializers.ChoiceField(ShareState.choices)
     has_password = serializers.BooleanField()
@@ -86,9 +87,11 @@ class ShareLinkSerializer(serializers.ModelSerializer):
 
 
 class FileShares(APIView):
+    token_scopes = scopes.SHARES
+
     @extend_schema(request=ShareInput, responses={201: ShareAnswer})
     def post(self, request, file_id):
-        """Make a share link, or one for each of `emails` and mail it there. The token is told this once."""
+        """Create a share link, or mail one to each of `emails`. Only this answer contains the token."""
         throttle(request, "share")
         facts = read(ShareInput, request)
         facts["emails"] = shares.clean_emails(facts.get("emails", ()))
@@ -110,7 +113,7 @@ class FileShares(APIView):
 
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(ShareLinkSerializer))
     def get(self, request, file_id):
-        """The caller's links to a file, newest first; a super sees everybody's."""
+        """The caller's links to a file, newest first; a super sees the links of all users."""
         rows = shares.of_file(user=request.user, file_id=file_id)
         page = keyset_page(rows, request=request, time_field="created_at")
         page.results = shares.with_states(page.results)
@@ -118,8 +121,10 @@ class FileShares(APIView):
 
 
 class OneShare(APIView):
+    token_scopes = scopes.SHARES
+
     @extend_schema(responses={204: None})
     def delete(self, request, file_id, share_id):
-        """End a link at once; a second time does nothing."""
+        """End a link at once; a second call changes nothing."""
         shares.revoke(user=request.user, share_id=share_id, file_id=file_id)
         return Response(status=204)

@@ -1,27 +1,26 @@
-"""Direct uploads and downloads for the page's uploader and for scripts: the same calls whichever store is behind."""
+"""Direct uploads, for the uploader of the pages and for scripts. The calls are the same for both kinds of store."""
 
-from django.conf import settings
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.access import exists
+from config.api.pagination import answer, keyset_page, page_of
+from config.api.schema import PAGE_PARAMETERS
+from config.api.serializers import read
 from config.errors import Refused
-from config.pagination import answer, keyset_page, page_of
-from config.refusals import payload_of, refusal_of
-from config.schema import PAGE_PARAMETERS
-from config.serializers import read
-from config.throttling import throttle
+from config.http.refusals import payload_of, refusal_of
+from config.http.throttling import throttle
+from fileshare.contributions import scopes
+from fileshare.incoming import completion, uploads
 
-from .. import completion, downloads, uploads
 from ..models import File, Upload
 from . import serializers
 from .files import shown
 
 
 def body(request, transfer):
-    """The contract's answer for a Transfer, its URLs absolute."""
+    """The answer of the API for a Transfer, with absolute URLs."""
     upload = transfer.upload
     facts = {"file_id": str(upload.pk), "method": "MULTIPART" if upload.is_multipart else "PUT"}
     if upload.is_multipart:
@@ -38,10 +37,10 @@ def body(request, transfer):
 
 
 def answers_for(request, files, promise, *, shape):
-    """The contract's answers for several files, in order.
+    """The answers of the API for several files, in order.
 
-    `files` are as they came, each to be read by the serializer `shape`; `promise` is called with those that
-    can be read and returns, in order, an Upload or a Refused for each.
+    `files` is the list that the client sent. The serializer `shape` reads each item. `promise` is called with the
+    valid items and returns, in order, an Upload or a Refused for each.
     """
     read_files = [shape(data=facts) for facts in files]
     promised = promise([serializer.validated_data for serializer in read_files if serializer.is_valid()])
@@ -60,6 +59,8 @@ def _answer_for(request, serializer, told):
 
 
 class Initiate(APIView):
+    token_scopes = scopes.SENDING
+
     @extend_schema(
         request=serializers.InitiateInput,
         responses={
@@ -71,7 +72,7 @@ class Initiate(APIView):
         },
     )
     def post(self, request):
-        """Promise a file, or up to 100: its space is reserved, and the answer says where its bytes go."""
+        """Announce a file, or up to 100: the portal reserves their space and answers where to send the bytes."""
         throttle(request, "initiate")
         facts = read(serializers.InitiateInput, request)
         place = uploads.place_for(
@@ -98,49 +99,44 @@ class Initiate(APIView):
 
 
 class OneUpload(APIView):
+    token_scopes = scopes.SENDING
+
     @extend_schema(responses=serializers.ResumedTransferSerializer)
     def get(self, request, file_id):
-        """What an upload has received, and fresh URLs for what is missing: to resume after a reload."""
-        if exists(file_id, File.objects.visible_to(request.user).filter(uploaded_by=request.user)):
-            return Response({"file_id": str(file_id), "status": "complete", "received": []})
-        transfer = uploads.resume(user=request.user, file_id=file_id)
+        """The parts an upload has received, and fresh URLs for the missing ones, to resume the upload."""
+        transfer = completion.resume(user=request.user, file_id=file_id)
+        if isinstance(transfer, File):
+            done = {"file_id": str(file_id), "status": "complete", "received": []}
+            return Response(done | serializers.sent_as(transfer))
         received = serializers.PartSerializer(transfer.received, many=True).data
         return Response({**body(request, transfer), "status": transfer.upload.status, "received": received})
 
 
 class Complete(APIView):
+    token_scopes = scopes.SENDING
+
     @extend_schema(request=serializers.CompleteInput, responses=serializers.FileSerializer)
     def post(self, request):
-        """Make the upload a file: its bytes are counted and looked at. Again: the same answer."""
+        """Complete an upload: the portal checks its size and content, and makes it a file. It may be repeated."""
         file = completion.complete(user=request.user, **read(serializers.CompleteInput, request))
         return Response(shown(request.user, file))
 
 
 class Abort(APIView):
+    token_scopes = scopes.SENDING
+
     @extend_schema(request=serializers.AbortInput, responses={204: None})
     def post(self, request):
-        """Give an upload up; its space is free at once."""
+        """Cancel an upload; its space is free at once."""
         uploads.abort(user=request.user, **read(serializers.AbortInput, request))
         return Response(status=204)
 
 
 class Uploads(APIView):
+    token_scopes = scopes.LISTS
+
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.UploadSerializer))
     def get(self, request):
         """The caller's unfinished uploads, newest first."""
         rows = Upload.objects.of(request.user).select_related("folder", "subfolder")
         return answer(keyset_page(rows, request=request, time_field="created_at"), serializers.UploadSerializer)
-
-
-class DownloadUrl(APIView):
-    @extend_schema(request=None, responses=serializers.DownloadUrlAnswer)
-    def post(self, request, file_id):
-        """A signed URL of the file's bytes."""
-        throttle(request, "download_url")
-        url = downloads.presigned_url(user=request.user, file_id=file_id)
-        return Response(
-            {
-                "download_url": request.build_absolute_uri(url),
-                "expires_in": settings.PRESIGNED_URL_EXPIRY_SECONDS,
-            }
-        )

@@ -1,12 +1,12 @@
-"""The database as gzip'd lines of JSON, the same from SQLite as from PostgreSQL, and back into either.
+"""The database as gzipped lines of JSON: the same format from SQLite and PostgreSQL, and readable by both.
 
     {"format": 1, "made_at": …, "migrations": {app: the last one applied}}
-    {"model": "accounts.user", "fields": […]}       for each table, and below it its rows:
+    {"model": "accounts.user", "fields": […]}       for each table, followed by its rows:
     [value, …]
     {"rows": {model: how many}}                     the last line
 
-Sessions stay out: they are short-lived, and a restore is to end them. A few thousand rows at a time are
-in memory.
+Sessions are left out: they are short-lived, and a restore must end them. So are signs of life. At most a few thousand
+rows are in memory at a time.
 """
 
 import base64
@@ -30,25 +30,26 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Session
 from audit import triggers
+from config.models import Heartbeat
 
 from . import BackupRefused
 
 FORMAT = 1
 CHUNK_ROWS = 2000
 SNAPSHOT = "snapshot"
-SHORT_LIVED = (Session, DjangoSession)
+SHORT_LIVED = (Session, DjangoSession, Heartbeat)
 
 
 @contextmanager
 def snapshot():
-    """The alias of a connection of its own that sees the database as it is at this moment, until the block ends.
+    """The alias of a separate connection that sees the database as it is now, until the block ends.
 
-    It cannot write, and writers go on meanwhile: on PostgreSQL one REPEATABLE READ transaction, on SQLite
-    a read transaction of the write-ahead log.
+    The connection cannot write, and other connections go on writing. On PostgreSQL it is one REPEATABLE READ
+    transaction, on SQLite a read transaction of the write-ahead log.
     """
     own = connections[DEFAULT_DB_ALIAS].copy(SNAPSHOT)
     if own.vendor == "sqlite":
-        # Not IMMEDIATE, as the portal's own transactions are: that would lock the writers out.
+        # The portal's other transactions are IMMEDIATE. Here that would block all writers.
         own.settings_dict["OPTIONS"]["transaction_mode"] = "DEFERRED"
     connections[SNAPSHOT] = own
     try:
@@ -57,7 +58,7 @@ def snapshot():
                 cursor.execute("PRAGMA query_only = ON")
             else:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            # The first read is the moment.
+            # The first read fixes the moment of the snapshot.
             cursor.execute("SELECT count(*) FROM django_migrations")
             yield SNAPSHOT
     finally:
@@ -66,9 +67,9 @@ def snapshot():
 
 
 def write(stream, *, using, progress):
-    """Write the database that the alias `using` sees to the binary `stream`; returns (header, {model: rows}).
+    """Write the database that the alias `using` sees to the binary `stream`. Returns (header, {model: rows}).
 
-    Two dumps of the same rows differ in `made_at` alone.
+    Two dumps of the same rows differ only in `made_at`.
     """
     header = {"format": FORMAT, "made_at": timezone.now().isoformat(), "migrations": migrations(using)}
     rows = {}
@@ -110,10 +111,10 @@ def check(header):
 
 
 def load(stream, *, progress):
-    """Replace all rows of the database, sessions included, by those of the dump read from the binary `stream`.
+    """Replace all rows of the database with those of the dump in the binary `stream`. All sessions end.
 
-    To be called in a transaction, which is to be rolled back when it raises: BackupRefused for a dump
-    that is cut short or has other columns, IntegrityError for rows that name rows which are not there.
+    Call it in a transaction, and roll that back when it raises. Raises BackupRefused when the dump is cut short or has
+    other columns, and IntegrityError when a row names a row that does not exist.
     """
     every = {model._meta.label_lower: model for model in tables()}
     loaded, expected = {}, None
@@ -147,7 +148,7 @@ def migrations(using):
 
 
 def tables():
-    """The models whose rows are kept: one for each table there is, those between two models included."""
+    """The models whose rows a dump contains: one for each table, including the tables of many-to-many relations."""
     return [
         model
         for model in apps.get_models(include_auto_created=True)
@@ -160,7 +161,7 @@ def _stored(model):
 
 
 def _sections(lines):
-    """(the object that opens a section, an iterator over the rows below it), to be read in order."""
+    """Yield (the object that begins a section, an iterator over its rows). The caller reads them in order."""
     opened = json.loads(lines.readline())
 
     def rows():
@@ -187,7 +188,7 @@ def _insert(cursor, model, section, rows, progress):
     quoted, fields = connection.ops.quote_name, _stored(model)
     columns = ", ".join(quoted(field.column) for field in fields)
     marks = ", ".join(["%s"] * len(fields))
-    # Past the models: their save() would set times anew. Names come from the models, values are parameters.
+    # Do not use the models' save(): it would change times. The names come from the models, the values are parameters.
     statement = f"INSERT INTO {quoted(model._meta.db_table)} ({columns}) VALUES ({marks})"  # noqa: S608
     savers = [_saver(field) for field in fields]
     count = 0
@@ -200,10 +201,10 @@ def _insert(cursor, model, section, rows, progress):
 
 
 def _saver(field):
-    """What turns a value of the dump into one for the database."""
-    database = connections[DEFAULT_DB_ALIAS]  # itself: its stand-in costs a look-up per value
+    """A function that turns a value of the dump into one for the database."""
+    database = connections[DEFAULT_DB_ALIAS]  # not the proxy `connection`, which costs a look-up per value
     if isinstance(field, models.JSONField) and not field.null:
-        # None is JSON's null here, for the column takes no other.
+        # None means JSON's null here, because the column does not accept SQL's NULL.
         return lambda value: field.get_db_prep_value(value, database)
     return lambda value: field.get_db_prep_save(field.to_python(value), database)
 
@@ -213,7 +214,7 @@ def _line(value):
 
 
 def _portable(value):
-    """What JSON has no word for, as the field's to_python() reads it back."""
+    """A value that JSON has no type for, as text that the field's to_python() reads back."""
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):

@@ -1,4 +1,4 @@
-"""Make a backup while the portal goes on."""
+"""Make a backup while the portal is running."""
 
 import io
 import json
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from config import metrics
 from config.progress import Progress
+from config.watch import metrics
 
 from . import dump, objects, shelf
 
 logger = logging.getLogger(__name__)
 MAX_NAMED = 100
-"""So many keys of objects that are not as their rows say are told one by one."""
+"""At most this many keys of missing or altered objects are named."""
 
 
 @dataclass(slots=True)
 class Made:
-    """A complete backup. `faults`: keys, the first hundred, whose bytes the portal does not have though it should."""
+    """A complete backup. `faults`: the first MAX_NAMED keys of objects whose bytes are missing or altered."""
 
     stamp: str
     place: str
@@ -33,9 +33,9 @@ class Made:
 def make(*, to=None, keep=None, with_objects=True, stream):
     """Back up to the folder `to` ("": the object store; None: BACKUP_TO), then prune to `keep` (None: BACKUP_KEEP).
 
-    Everything committed before the call is in it. With a folder, objects that have no copy there yet are
-    copied unless `with_objects` is False. Progress goes to the text stream `stream`. Returns Made. Raises
-    BackupRefused, StoreUnavailable; then what was begun has no summary and is pruned another day.
+    The backup contains everything that was committed before the call. A folder also gets copies of the objects that it
+    does not have yet, unless `with_objects` is False. Progress is written to the text stream `stream`. Returns Made.
+    Raises BackupRefused, StoreUnavailable; then the unfinished backup has no summary, and a later run prunes it.
     """
     place = shelf.open_shelf(settings.BACKUP_TO if to is None else to)
     with ExitStack() as stack:
@@ -68,12 +68,12 @@ def make(*, to=None, keep=None, with_objects=True, stream):
 
 
 def _entries(listed, copies, totals, faults, progress):
-    """The entries as the backup is to list them; into `totals` and `faults` goes what came of each."""
+    """Yield the entries for the backup's manifest, and count the results in `totals` and `faults`."""
     for entry in objects.read_manifest(listed):
         if copies:
             entry, copied = objects.copy_out(entry, copies.store)
             totals["copied"] += copied
-            # What was deleted since the snapshot is missing by right.
+            # An object that was deleted since the snapshot is not a fault.
             if entry.missing and objects.is_named(entry.key):
                 logger.error("The bytes of %s are missing, or not those that were uploaded", entry.key)
                 if len(faults) < MAX_NAMED:

@@ -1,8 +1,8 @@
-"""The objects a backup's rows name, listed with their checksums, looked at and copied.
+"""The objects that a backup's rows name: list them with their checksums, check them and copy them.
 
-A manifest is gzip'd lines of JSON in the order of the keys, one an object, so that a list of any length
-is compared with a store's listing in one walk. Pictures of people, which lie in the media storage, have
-keys that begin with `media/`; their size and checksum are known once they were copied.
+A manifest is gzipped lines of JSON, one for each object, in the order of the keys. So a list of any length can be
+compared with a store's listing in one pass. The profile pictures of users are in the media storage; their keys begin
+with `media/`, and their size and checksum are known only after they are copied.
 """
 
 import gzip
@@ -28,13 +28,13 @@ from . import BackupRefused
 
 MEDIA = "media/"
 FILES = "files/"
-# The stores list keys in this order whatever the language of the database.
+# The stores list keys in the order of their bytes. The database must sort in the same order, whatever its language.
 BY_BYTES = {"postgresql": "C", "sqlite": "BINARY"}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object. While unknown, `size_bytes` and `crc32` are None, `sha256` is empty; `missing`: it had no bytes."""
+    """One object. Unknown: `size_bytes` and `crc32` are None, `sha256` is "". `missing`: its bytes were not there."""
 
     key: str
     size_bytes: int | None = None
@@ -52,12 +52,12 @@ def write_manifest(stream, entries):
 
 
 def read_manifest(stream):
-    """Yield the entries of a manifest. Raises BackupRefused for lines that are no objects of the portal's."""
+    """Yield the entries of a manifest. Raises BackupRefused for a line that does not name an object of the portal."""
     with gzip.GzipFile(fileobj=stream, mode="rb") as lines:
         for line in lines:
             try:
                 entry = Entry(**json.loads(line))
-                # Whoever can write to the folder of a backup shall not name where its bytes are put.
+                # Allow only these prefixes: a person who can write to the backup folder must not choose other targets.
                 known = entry.key.startswith((FILES, MEDIA))
             except (ValueError, TypeError, AttributeError):
                 known = False
@@ -67,9 +67,10 @@ def read_manifest(stream):
 
 
 def list_rows(file, *, using):
-    """Write a manifest of all files and pictures that the alias `using` has rows of to `file`, and rewind it.
+    """Write a manifest of all files and pictures in the rows of the alias `using` to `file`, and rewind it.
 
-    Looking at their bytes may take hours, in which no query is to be open. Returns (how many, their bytes).
+    The caller then checks their bytes, which may take hours: no query must stay open for so long. Returns (how many,
+    their bytes).
     """
     count = size_bytes = 0
 
@@ -97,7 +98,7 @@ def _rows(using):
 
 
 def temporary_file():
-    """A binary file without a name, gone when it is closed; where form uploads wait for theirs."""
+    """A binary file without a name that is deleted when it is closed, in the folder for temporary form uploads."""
     return TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)
 
 
@@ -107,10 +108,10 @@ def temporary_file():
 def faults(entries, *, read, progress):
     """Yield (entry, what is wrong) for each object that is missing here or has another size.
 
-    With `read` also for each whose bytes have another checksum than the entry, where that has one;
-    `progress` then counts bytes, else objects.
+    With `read`, it also reads the bytes and compares them with the checksums of the entry, if it has any. Then
+    `progress` counts bytes, else objects.
     """
-    # One listing instead of a question per object; what it does not show is asked for.
+    # List the store once instead of asking it for each object. Ask only for objects that the listing does not contain.
     listing = iter(get_store().list(FILES))
     at = next(listing, None)
     for entry in entries:
@@ -134,7 +135,7 @@ def faults(entries, *, read, progress):
 
 
 def is_named(key):
-    """Whether a row names the object now."""
+    """Whether a row names the object at present."""
     if key.startswith(MEDIA):
         return User.objects.filter(avatar=key.removeprefix(MEDIA)).exists()
     return File.objects.filter(object_key=key).exists()
@@ -168,10 +169,10 @@ def _altered(entry, size_bytes, progress):
 
 
 def copy_out(entry, folder):
-    """Have the folder's store hold a copy of the object. Returns the entry as it is there, and whether it was copied.
+    """Copy the object to the folder's store unless it has a whole copy. Returns the entry and whether it was copied.
 
-    A key never gets other bytes, so a copy that is whole stays. The entry comes back `missing` when the
-    portal has no such bytes, or others than its row says.
+    The bytes of a key never change, so a whole copy stays valid. The returned entry has the size and checksums of the
+    copy. It is marked `missing` when the portal's bytes are missing or are not those of the row.
     """
     info = folder.head(entry.key)
     if info is not None and _fits(entry, info):
@@ -189,7 +190,7 @@ def copy_out(entry, folder):
 
 
 def copy_back(entry, folder):
-    """Put the folder's copy of the object where the portal looks for it. Returns whether there was a whole one."""
+    """Copy the object from the folder back to the portal's storage. Returns False when there is no whole copy."""
     found = folder.head(entry.key)
     if found is None or not _fits(entry, found):
         return False

@@ -1,4 +1,4 @@
-"""Put a backup back."""
+"""Restore a backup."""
 
 from dataclasses import dataclass, field
 
@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from config.outside import statistics
 from config.progress import Progress
 
 from . import BackupRefused, dump, objects, shelf
@@ -13,7 +14,7 @@ from . import BackupRefused, dump, objects, shelf
 
 @dataclass(slots=True)
 class Restored:
-    """What came of it: rows loaded, objects put back, and (key, what is wrong) of those that are still not there."""
+    """The result: rows loaded, objects restored, and (key, what is wrong) of the objects that are still wrong."""
 
     rows: int = 0
     copied: int = 0
@@ -21,12 +22,12 @@ class Restored:
 
 
 def restore(*, place, which, replace=False, only_objects=False, stream):
-    """Make the portal what it was when the backup `which` (a stamp or `latest`) in the Shelf `place` was made.
+    """Restore the portal to the state of the backup `which` (a stamp or `latest`) in the Shelf `place`.
 
-    First the rows, all or none of them; then each object that is missing, from the copies beside the
-    backup, where it has some. Killed at any point it may be called again, with `only_objects` once the
-    rows are there. Returns Restored. Raises BackupRefused when the database has users and not `replace`,
-    for a damaged dump, and for one of other tables; then nothing has changed.
+    First it loads the rows, all or none. Then it restores each missing object from the copies beside the backup, if
+    there are any. When it is killed, call it again; use `only_objects` when the rows are loaded already. Returns
+    Restored. Raises BackupRefused when the database has users and `replace` is False, when the dump is damaged, or when
+    its tables are not those of this portal; then the database has not changed.
     """
     done = Restored()
     with shelf.one_at_a_time():
@@ -51,4 +52,6 @@ def _load(database, summary, replace, stream):
         if not replace and User.objects.exists():
             raise BackupRefused(_("The database has users. To replace everything in it, add --replace."))
         with Progress(stream, "Database", total=total, unit="rows") as progress:
-            return sum(dump.load(database, progress=progress).values())
+            rows = sum(dump.load(database, progress=progress).values())
+    statistics.refresh()
+    return rows

@@ -1,7 +1,7 @@
-"""Where backups lie: in the object store itself, or in a folder laid out like a local store.
+"""Where backups are stored: in the object store itself, or in a folder with the layout of a local store.
 
 FOLDER/objects/backups/<stamp>/…    the backups
-FOLDER/objects/<key>                a copy of each object that one of them names
+FOLDER/objects/<key>                a copy of each object that a backup names
 """
 
 import contextlib
@@ -31,25 +31,25 @@ DATABASE, MANIFEST, SUMMARY = "database.jsonl.gz", "manifest.jsonl.gz", "backup.
 STAMP = "%Y%m%dT%H%M%SZ"
 LATEST = "latest"
 LOCK_NUMBER = 7_265_098_113_554_021
-"""Any number nobody else takes an advisory lock of PostgreSQL by."""
+"""The number of the advisory lock in PostgreSQL. No other lock may use it."""
 LOCK_PATIENCE_SECONDS = 10
-"""PostgreSQL gives the lock of a killed process back when it notices, which is soon and not at once."""
+"""Wait this long for the lock: PostgreSQL releases the lock of a killed process only when it notices the end."""
 INCOMPLETE_FOR = timedelta(days=1)
-"""So long a backup that is not complete may still be on its way."""
+"""An incomplete backup may still be in progress for this long."""
 
 _KEY = re.compile(r"backups/(\d{8}T\d{6}Z)/([a-z.]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A place for backups. `holds_copies`: a folder, with copies of the objects."""
+    """A place for backups. `holds_copies` is True for a folder, which also contains copies of the objects."""
 
     store: ObjectStore
     holds_copies: bool
     name: str
 
     def stamps(self):
-        """({stamp: when its last object came} of the complete backups, the same of the others), oldest first."""
+        """({stamp: time of its last object} of the complete backups, the same of the incomplete ones), oldest first."""
         complete, others = {}, {}
         for key, _size_bytes, modified_at in self.store.list(PREFIX):
             if match := _KEY.fullmatch(key):
@@ -62,7 +62,7 @@ class Shelf:
         return complete, others
 
     def new_stamp(self):
-        """The time in UTC, by the second, as no backup here bears it."""
+        """The present time in UTC, in seconds, as a stamp that no backup here has yet."""
         while True:
             stamp = datetime.now(UTC).strftime(STAMP)
             if next(iter(self.store.list(f"{PREFIX}{stamp}/")), None) is None:
@@ -70,7 +70,7 @@ class Shelf:
             time.sleep(0.2)
 
     def find(self, which):
-        """(stamp, summary) of a complete backup, by its stamp or as `latest`. Raises BackupRefused."""
+        """(stamp, summary) of a complete backup; `which` is its stamp or `latest`. Raises BackupRefused."""
         complete, _others = self.stamps()
         if not complete:
             raise BackupRefused(_("There is no complete backup in %s.") % self.name)
@@ -83,7 +83,7 @@ class Shelf:
         return stamp, self.summary(stamp)
 
     def summary(self, stamp):
-        """What backup.json says. Raises BackupRefused when it cannot be read."""
+        """The content of backup.json. Raises BackupRefused when it cannot be read."""
         with self.store.open(_key(stamp, SUMMARY)) as file:
             try:
                 return json.load(file)
@@ -91,7 +91,7 @@ class Shelf:
                 raise BackupRefused(_("The summary of backup %s cannot be read.") % stamp) from None
 
     def put(self, stamp, name, file):
-        """Keep what the seekable `file` holds; returns what the summary has to say of it."""
+        """Store the content of the seekable `file`. Returns its size and SHA-256 for the summary."""
         size_bytes = file.seek(0, 2)
         file.seek(0)
         info = self.store.write(_key(stamp, name), file, size_limit=size_bytes)
@@ -99,7 +99,7 @@ class Shelf:
 
     @contextmanager
     def fetched(self, stamp, name, facts):
-        """A file with what was put, proven to be just that. Raises BackupRefused when it is not."""
+        """A temporary file with the content that was put. Raises BackupRefused when that is missing or damaged."""
         digest = sha256()
         with objects.temporary_file() as file:
             try:
@@ -120,16 +120,16 @@ class Shelf:
             yield file
 
     def prune(self, *, keep):
-        """Remove all complete backups but the newest `keep`, and others when they are a day old.
+        """Delete all complete backups except the newest `keep`, and incomplete ones that are a day old.
 
-        In a folder also the copies that no backup names any more. Returns the stamps that went.
+        In a folder, delete also the copies that no backup names any more. Returns the deleted stamps.
         """
         complete, others = self.stamps()
         stale = timezone.now() - INCOMPLETE_FOR
         old = sorted(complete)[:-keep]
         old += [stamp for stamp, modified_at in others.items() if modified_at < stale]
         for stamp in old:
-            # The summary first: killed in between, the rest counts as incomplete.
+            # Delete the summary first: if the process is killed here, the rest counts as incomplete.
             for name in (SUMMARY, MANIFEST, DATABASE):
                 self.store.delete(_key(stamp, name))
         if self.holds_copies:
@@ -139,7 +139,7 @@ class Shelf:
 
     def _drop_unnamed_copies(self, stamps):
         with contextlib.ExitStack() as stack:
-            # All are proven whole before the first copy goes.
+            # Check all manifests before deleting a copy: a damaged one might not name the copies it needs.
             manifests = [
                 stack.enter_context(self.fetched(stamp, MANIFEST, self.summary(stamp)["manifest"])) for stamp in stamps
             ]
@@ -153,9 +153,9 @@ class Shelf:
 
 
 def open_shelf(place):
-    """The Shelf of a folder's path, or of the object store for an empty one. Raises BackupRefused.
+    """The Shelf in the folder at a path, or in the object store for an empty path. Raises BackupRefused.
 
-    The folder has to be there: a disk that is not mounted must not become a folder on another one.
+    The folder must exist. If it were created, backups for a disk that is not mounted would go to another disk.
     """
     if not place:
         return Shelf(get_store(), False, _("the object store"))
@@ -169,10 +169,11 @@ def open_shelf(place):
 
 @contextmanager
 def one_at_a_time():
-    """Hold the only right to make or restore a backup. Raises BackupBusy when somebody has it.
+    """Hold the lock to make or restore a backup. Raises BackupBusy when another process holds it.
 
-    It ends with the process however that ends: an advisory lock of a connection of its own on
-    PostgreSQL, which all machines ask, a locked file beside SQLite, which has one machine only.
+    The lock ends with the process, also when that is killed. On PostgreSQL it is an advisory lock of a separate
+    connection, because several machines may share the database. With SQLite, which only one machine uses, it is a
+    locked file.
     """
     if connection.vendor == "postgresql":
         with contextlib.closing(connection.copy("backups")) as own, own.cursor() as cursor:
@@ -187,7 +188,7 @@ def one_at_a_time():
             try:
                 yield
             finally:
-                # Closing gives it back too, but only when the server's process gets round to it.
+                # Closing the connection releases it too, but only later, when the server's process handles that.
                 with contextlib.suppress(Error):
                     cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_NUMBER])
     else:

@@ -1,4 +1,4 @@
-"""Does the store hold what the rows say?"""
+"""Check that the store contains the bytes that the database says."""
 
 from django.db import DEFAULT_DB_ALIAS
 
@@ -8,10 +8,10 @@ from . import objects
 
 
 def verify(*, quick=False, stream):
-    """Yield (key, what is wrong) for each file and picture whose bytes are missing, too short or long, or altered.
+    """Yield (key, what is wrong) for each file and picture whose bytes are missing, too short, too long or altered.
 
-    Every byte is read and compared with the checksums of the row, unless `quick`. What is deleted
-    meanwhile is not wrong. Changes nothing; progress goes to the text stream `stream`.
+    It reads all bytes and compares them with the checksums of the row. With `quick` it compares only the sizes. A file
+    that is deleted meanwhile is not reported. It changes nothing. Progress is written to the text stream `stream`.
     """
     with objects.temporary_file() as file:
         count, size_bytes = objects.list_rows(file, using=DEFAULT_DB_ALIAS)

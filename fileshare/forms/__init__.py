@@ -1,1 +1,1 @@
-"""Forms of the pages about files, one module a noun."""
+"""The forms of the pages about files, one module for each noun."""

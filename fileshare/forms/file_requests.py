@@ -1,4 +1,4 @@
-"""Forms of file requests: to ask for files, to invite senders, and who answers."""
+"""Forms of file requests: to create or change one, to invite senders, and for the sender's name."""
 
 import re
 from datetime import timedelta
@@ -8,17 +8,17 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.credentials.passwords import MAX_PASSWORD_LENGTH
 from config.access import is_uuid
 from config.errors import Invalid
+from fileshare.requests import invitations
 
-from .. import file_requests
 from ..models import TypePolicy
 from ..models.requests import MAX_BYTES, MAX_FILES
 
 
 class FileRequestForm(forms.Form):
-    """What somebody asks for, and until when; `request` is the FileRequest to change, None for a new one."""
+    """A file request. `request` is the FileRequest to change; None for a new one."""
 
     OWN, AS_FOLDER = "own", "folder"
 
@@ -77,7 +77,7 @@ class FileRequestForm(forms.Form):
             self.fields["place"].widget.choices = [(self.OWN, _("My files")), *places]
 
     def clean_place(self):
-        """(folder id, subfolder id) as text, None for what was not chosen."""
+        """(folder id, subfolder id) as text, each None when not chosen."""
         if self.cleaned_data["place"] == self.OWN:
             return None, None
         folder_id, _slash, subfolder_id = self.cleaned_data["place"].partition("/")
@@ -94,12 +94,12 @@ class FileRequestForm(forms.Form):
         return facts
 
     def _policy(self):
-        """None for whatever the folder takes."""
+        """The chosen type policy; None for the folder's own."""
         policy = self.cleaned_data["type_policy"]
         return None if policy == self.AS_FOLDER else policy
 
     def changes(self):
-        """Keyword arguments for file_requests.change, of what was changed."""
+        """Keyword arguments for file_requests.change: only the fields that the user changed."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data}
         if "max_megabytes" in changed:
             changed["max_bytes"] = changed.pop("max_megabytes") * 2**20
@@ -111,7 +111,7 @@ class FileRequestForm(forms.Form):
 
 
 class InvitationForm(forms.Form):
-    """Addresses to mail a request's link to."""
+    """The addresses to which a request's link is mailed."""
 
     emails = forms.CharField(
         label=_("E-mail addresses"),
@@ -121,16 +121,16 @@ class InvitationForm(forms.Form):
     )
 
     def clean_emails(self):
-        """The addresses, a list: who cannot be written to uses nothing up."""
+        """The addresses as a list. An invalid one is an error here, before it counts against a rate limit."""
         texts = re.split(r"[,;\s]+", self.cleaned_data["emails"])
         try:
-            return file_requests.clean_invited(texts)
+            return invitations.clean_invited(texts)
         except Invalid as refusal:
             raise ValidationError(refusal.errors["emails"]) from None
 
 
 class SenderForm(forms.Form):
-    """Who answers a request, and the password if it asks for one."""
+    """The sender's name and address, and the password if the request has one."""
 
     name = forms.CharField(
         label=_("Your name"), max_length=150, required=False, widget=forms.TextInput(attrs={"autocomplete": "name"})

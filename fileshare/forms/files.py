@@ -1,21 +1,22 @@
-"""Forms of files: to upload one, to name and show it, to tag it."""
+"""Forms of files: to upload, rename, publish and tag one."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from .. import file_types
+from fileshare.content import file_types
+
 from ..models import TypePolicy, Visibility
 
 
 class TagsInput(forms.TextInput):
-    """A line for tags; the page has the known ones in _known_tags.html, static/js/tags.js brings others."""
+    """An input for tags. The page lists known tags in _known_tags.html, and static/js/tags.js loads more."""
 
     def __init__(self):
         super().__init__(attrs={"list": "known-tags", "autocomplete": "off", "data-module": "tags"})
 
 
 class UploadForm(forms.Form):
-    """One file for a place; the ids name it."""
+    """One file to upload; the ids name the folder and subfolder."""
 
     file = forms.FileField(label=_("File"), allow_empty_file=True, max_length=None)
     tags = forms.CharField(
@@ -46,7 +47,7 @@ class TagForm(forms.Form):
 
 
 class FileForm(forms.Form):
-    """Name and visibility of a file; a field that was not sent stays as it is."""
+    """Name and visibility of a file. A field that was not sent does not change."""
 
     filename = forms.CharField(label=_("Name"), max_length=1000, required=False)
     visibility = forms.ChoiceField(label=_("Who may see it"), choices=Visibility.choices, required=False)

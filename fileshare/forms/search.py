@@ -1,4 +1,4 @@
-"""The form that reads what is searched for, of page and API."""
+"""The search form, which also reads the parameters of the search API."""
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -6,8 +6,9 @@ from django.utils.translation import gettext_lazy as _
 
 from config.errors import Invalid
 from config.forms import Moment, demand_valid
+from fileshare import tags
+from fileshare.search.find import MAX_LETTERS, Wanted, endings_of, words_of
 
-from .. import search, tags
 from .files import TagsInput
 
 KINDS = [
@@ -34,12 +35,12 @@ SIZES = [
 
 
 class SearchForm(forms.Form):
-    """What is searched for, in the words of page and API alike; a whole end day is included."""
+    """The search of the page and of the API, with the same names. A day given as the end is included."""
 
     q = forms.CharField(
-        label=_("Name or tag"),
+        label=_("Name, tag or type"),
         required=False,
-        widget=forms.TextInput(attrs={"type": "search", "maxlength": search.MAX_LETTERS, "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"type": "search", "maxlength": MAX_LETTERS, "autocomplete": "off"}),
     )
     tags = forms.CharField(label=_("Tags"), required=False, max_length=3000, widget=TagsInput)
     type = forms.CharField(label=_("Type"), required=False, widget=forms.Select(choices=KINDS))
@@ -58,33 +59,33 @@ class SearchForm(forms.Form):
         choices = [("", _("Any folder")), *((str(folder.pk), folder.shown_name) for folder in folders)]
         self.fields["folder_id"].widget.choices = choices
         for name in ("type", "folder_id", "min_size", "max_size"):
-            # What a link asks for stays chosen, also where the list does not offer it.
+            # Keep a value that a link asks for, also when the list of choices does not offer it.
             chosen, widget = self.data.get(name), self.fields[name].widget
             if chosen and chosen not in {str(value) for value, _label in widget.choices}:
                 widget.choices = [*widget.choices, (chosen, chosen)]
 
     @property
     def narrows(self):
-        """True when more than words is asked for."""
+        """True when a filter other than the words is set."""
         return any(self.data.get(name) for name in self.fields if name != "q")
 
     def clean_q(self):
-        """The words."""
-        return _checked(search.words_of, self.cleaned_data["q"])
+        """The words of the search."""
+        return _checked(words_of, self.cleaned_data["q"])
 
     def clean_type(self):
-        """The endings of names."""
-        return _checked(search.endings_of, self.cleaned_data["type"])
+        """The file name endings of the chosen type."""
+        return _checked(endings_of, self.cleaned_data["type"])
 
     def clean_tags(self):
-        """The names of tags."""
+        """The names of the tags."""
         return tuple(_checked(tags.clean_names, [self.cleaned_data["tags"]]))
 
     def wanted(self):
-        """The search.Wanted of it. Raises Refused 400 naming the fields that make no sense."""
+        """The form as a Wanted. Raises Refused (400), which names the fields that are not valid."""
         demand_valid(self, _("A filter is not valid."))
         facts = dict(self.cleaned_data)
-        return search.Wanted(words=facts.pop("q"), endings=facts.pop("type"), **facts)
+        return Wanted(words=facts.pop("q"), endings=facts.pop("type"), **facts)
 
 
 def _checked(read, value):

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from config.errors import Invalid
+from fileshare.sharing import shares
 
-from .. import shares
 from ..models import SharePermission
 
 LIFETIMES = [
@@ -24,7 +24,7 @@ DAY_SECONDS = 86_400
 
 
 class ShareForm(forms.Form):
-    """A share link, or several, to a file of `folder`, whose rules narrow what is offered."""
+    """One or several share links to a file of `folder`. The folder's rules limit the choices."""
 
     permission = forms.ChoiceField(
         label=_("Whoever has the link may"),
@@ -79,7 +79,7 @@ class ShareForm(forms.Form):
         return facts
 
     def clean_emails(self):
-        """The addresses, a list: who cannot be written to uses nothing up."""
+        """The addresses as a list. An invalid one is an error here, before it counts against a rate limit."""
         texts = [text for text in re.split(r"[\s,;]+", self.cleaned_data["emails"]) if text]
         try:
             return shares.clean_emails(texts)

@@ -1,4 +1,4 @@
-"""Rows of folders, files and uploads; their querysets carry the rules of access."""
+"""The models of folders, files, uploads and links. Their querysets hold the rules of access."""
 
 from .archives import Archive
 from .files import File, QuarantinedFile, ScanState, Tag, Visibility

@@ -1,4 +1,4 @@
-"""Archives that can be resumed."""
+"""ZIP archives whose download can be resumed."""
 
 import uuid
 
@@ -8,12 +8,12 @@ from django.utils import timezone
 
 
 class Archive(models.Model):
-    """The frozen list of a bulk download: `entries` [[file id, path, crc behind], …] and the text of SKIPPED.txt.
+    """The fixed list of files of a bulk download, so that a resumed download gets the same bytes.
 
-    An entry's third part is true when its CRC-32 was not known at first: then it stands behind the bytes.
+    `entries` are [[file id, path, crc behind], …]; `skipped` is the text of SKIPPED.txt. "crc behind" is true when
+    the CRC-32 was unknown when the list was made: then the archive holds it behind the file's bytes.
 
-    Sizes and CRCs are those of the files, which never change; whether its maker may still have them is
-    asked with every request.
+    Sizes and CRCs come from the files, which never change. Every request checks that the user may still download them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,4 +1,4 @@
-"""Files: a row exists only when its bytes do."""
+"""Files. A row is made only after its bytes are in the store."""
 
 import uuid
 from datetime import timedelta
@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .. import filenames
+from fileshare.content import filenames
+
+from .folded import FoldedField
 from .folders import Folder, Subfolder
 from .holds import Hold
 
@@ -25,7 +27,7 @@ class Visibility(models.TextChoices):
 
 
 class ScanState(models.TextChoices):
-    """What the virus scanner said of a file. Nobody, a super neither, gets the bytes of one that is not clean."""
+    """The virus scanner's verdict on a file. Only clean files can be downloaded, by supers too."""
 
     CLEAN = "clean", _("Clean")
     WAITING = "waiting", _("Being checked for viruses")
@@ -34,13 +36,16 @@ class ScanState(models.TextChoices):
 
 
 class Tag(models.Model):
-    """A word people put on files; lower case, trimmed."""
+    """A word that users put on files; lower case, trimmed. The search compares `folded_name`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=50, unique=True)
+    folded_name = FoldedField(of="name")
 
     class Meta:
         ordering = ["name"]
+        # The operator class lets PostgreSQL find the beginning of a name, whatever the database's collation.
+        indexes = [models.Index(fields=["folded_name"], opclasses=["text_pattern_ops"], name="tag_folded_name")]
 
     def __str__(self):
         return self.name
@@ -49,10 +54,10 @@ class Tag(models.Model):
 NOBODY = Q(pk__in=[])
 LIVE = Q(deleted_at=None)
 MAX_PIECES = 50
-# So long a scanner may be away, and what was uploaded meanwhile is still told of.
+# Users are told of a new file when the scanner passes it, if that is no later than this after the upload.
 NEWS_AFTER_A_SCAN = timedelta(days=7)
 STUCK_AFTER = 6
-"""Scans that failed in a row, a quarter of an hour of them: then a file does not wait unseen."""
+"""Failed scans in a row, about a quarter of an hour. After them the file is listed with those in quarantine."""
 EVERYTHING = ~NOBODY
 CLEAN = Q(scan_state=ScanState.CLEAN)
 WAITING = Q(scan_state=ScanState.WAITING)
@@ -85,72 +90,73 @@ def _held():
 
 
 def _unexpired():
-    # The hold last: it is looked for only where the time is over.
+    # Keep the hold last: the database then looks for holds only on files that have expired.
     return Q(expires_at=None) | Q(expires_at__gt=timezone.now()) | _held()
 
 
 class FileQuerySet(models.QuerySet):
-    """What a person may do with a file is decided here and nowhere else."""
+    """The rules of what a user may do with a file. No other module decides this."""
 
     def held(self):
-        """Those under a legal hold: on themselves, their folder, its owner or their uploader."""
+        """Files under a legal hold: on the file, its folder, the folder's owner or the file's uploader."""
         return self.filter(_held())
 
     def not_held(self):
-        """Those that no legal hold keeps from being deleted."""
+        """Files that no legal hold protects."""
         return self.filter(~_held())
 
     def kept(self):
-        """Those whose time has not run out, or is stopped by a hold, and that nobody has deleted."""
+        """Files that are not in the trash and have not expired. A held file does not expire."""
         return self.filter(_unexpired(), LIVE)
 
     def trashed(self):
-        """Those in the trash that can still be restored; held ones for as long as they are held."""
+        """Files in the trash that can still be restored. A held file can be restored for as long as it is held."""
         recent = Q(deleted_at__gt=timezone.now() - settings.TRASH_LIFETIME)
         return self.filter(_unexpired(), recent | _held(), deleted_at__isnull=False)
 
     def restorable_by(self, user):
-        """Those in the trash that `user` may restore, or delete for good.
+        """Files in the trash that `user` may restore, or delete for good.
 
-        What they deleted themselves, and all in their own folder; a super everything. What a super took
-        out of a shared folder its uploader does not put back.
+        A user may with files they deleted themselves, and with all files of their personal folder; a super with all.
+        So an uploader cannot restore a file that a super deleted from a shared folder.
         """
         mine = EVERYTHING if user.is_superuser else Q(deleted_by=user) | Q(folder__owner=user)
         return self.trashed().filter(_deletable(user), mine)
 
     def expired(self):
-        """Those whose folder keeps them no longer, in the trash or not."""
+        """Files past their expiry, in the trash or not. Legal holds are not considered."""
         return self.filter(expires_at__lte=timezone.now())
 
     def forgotten(self):
-        """Those that lay in the trash for as long as it keeps them."""
+        """Files that have been in the trash for TRASH_LIFETIME. Legal holds are not considered."""
         return self.filter(deleted_at__lte=timezone.now() - settings.TRASH_LIFETIME)
 
     def waiting_for_a_scan(self):
-        """Those the scanner has not judged yet."""
+        """Files that the scanner has not judged yet."""
         return self.filter(WAITING)
 
     def quarantined(self):
-        """Those that only a super lets out: infected, beyond the scanner, or stuck before it.
+        """Files that stay blocked until a super releases them.
 
-        Without a scanner also all others that wait.
+        The scanner found them infected, could not judge them, or failed on them STUCK_AFTER times. When no scanner is
+        configured, all waiting files are among them too.
         """
         kept_back = self.filter(~CLEAN)
         return kept_back.filter(~WAITING | Q(scan_failures__gte=STUCK_AFTER)) if settings.CLAMD_URL else kept_back
 
     def downloadable_by(self, user):
-        """Those `user` may download: clean, and in a folder they may download from, or public."""
+        """Files that `user` may download: clean, and public or in a folder they may download from."""
         return self.kept().filter(CLEAN, _downloadable(user))
 
     def awaited_by(self, user):
-        """Those `user` may download as soon as the virus scanner has passed them."""
+        """Files that `user` may download once the virus scanner has passed them."""
         return self.kept().filter(WAITING, _downloadable(user))
 
     def downloadable_pieces(self, user):
-        """downloadable_by(user) in pieces, each of which an index holds in order of time; None where there are many.
+        """downloadable_by(user) as a list of querysets, or None for a super or a user of more than MAX_PIECES folders.
 
-        Somebody who sees little of a large portal finds their files this way without a walk over all the others.
-        Where the pieces are None they see so much that such a walk soon meets it.
+        An index returns the rows of each queryset in order of time. So a user who sees few files of a large portal
+        gets them without a scan of all the others. A user who gets None sees so many files that a scan finds some soon.
         """
         if user.is_superuser:
             return None
@@ -158,36 +164,41 @@ class FileQuerySet(models.QuerySet):
         if len(folders) > MAX_PIECES:
             return None
         places = [Q(folder=folder) for folder in folders]
-        # Once: to put it together takes Django as long as to ask the database.
+        # Build this once for all pieces: Django needs as long to build it as the database to answer it.
         kept = self.kept().filter(CLEAN)
         return [kept.filter(place) for place in [*places, Q(visibility=Visibility.PUBLIC)]]
 
     def visible_to(self, user):
-        """Those `user` may know of: what they may download, and their own where they still see the folder.
+        """Files that `user` may know of: those they may download, and those they may delete.
 
-        One's own are seen whatever the scanner says of them.
+        A user sees the files they may delete even when these are not clean.
         """
         return self.kept().filter(CLEAN & _downloadable(user) | _deletable(user))
 
     def deletable_by(self, user):
-        """Those `user` may delete, rename and tag: their uploads while they may see the folder, all in their own."""
+        """Files that `user` may delete, rename and tag.
+
+        These are their own uploads while they may see the folder, and all files of their personal folder. A super may
+        with all files.
+        """
         return self.kept().filter(_deletable(user))
 
     def shareable_by(self, user):
-        """Those `user` may hand to people outside by a share link: what they may delete, and is clean."""
+        """Files to which `user` may make share links: those they may delete and that are clean."""
         return self.deletable_by(user).filter(CLEAN)
 
     def publishable_by(self, user):
-        """Those whose visibility `user` may set: the files of their personal folder; a super any personal one."""
+        """Files whose visibility `user` may set: those of their personal folder; for a super, of all such folders."""
         if not user.is_active:
             return self.none()
         personal = self.kept().filter(folder__owner__isnull=False)
         return personal if user.is_superuser else personal.filter(folder__owner=user)
 
     def in_folder(self, folder, user):
-        """Those of `folder`, a row with_rights of `user`, that `user` may know of.
+        """Files of `folder` that `user` may know of. `folder` is a row from with_rights(user).
 
-        Whoever may download from the folder sees all of it but what others put there and is not clean.
+        A user who may download from the folder sees its clean files and their own uploads. The folder's owner and
+        supers see all its files.
         """
         if not folder.can_download:
             return self.visible_to(user).filter(folder=folder)
@@ -196,18 +207,21 @@ class FileQuerySet(models.QuerySet):
         return self.kept().filter(CLEAN | own, folder=folder)
 
     def versions_of(self, file):
-        """The files of the same name in the same place, `file` among them."""
+        """Files of the same name in the same folder and subfolder, `file` among them."""
         return self.filter(folder=file.folder_id, subfolder=file.subfolder_id, filename=file.filename)
 
     def latest_versions(self):
-        """The newest of each name and place, of these, with_version_count: what others see hides none of them."""
+        """The newest version of each name and place, with_version_count.
+
+        Only the files of this queryset are compared, so a newer version that the user may not see hides no older one.
+        """
         newer = self._same_name().filter(
             Q(uploaded_at__gt=OuterRef("uploaded_at")) | Q(uploaded_at=OuterRef("uploaded_at"), pk__gt=OuterRef("pk"))
         )
         return self.with_version_count().filter(~Exists(newer))
 
     def with_version_count(self):
-        """Annotated with version_count: how many of these have this name in this place."""
+        """Annotated with version_count: how many files of this queryset have the same name and place."""
         count = self._same_name().values("folder").annotate(n=Count("pk")).values("n")
         return self.annotate(version_count=Coalesce(Subquery(count, output_field=IntegerField()), Value(1)))
 
@@ -217,7 +231,7 @@ class FileQuerySet(models.QuerySet):
         return self.order_by().filter(same_place, folder=OuterRef("folder"), filename=OuterRef("filename"))
 
     def with_details(self, user):
-        """Joined with folder, subfolder and uploader, tags as a list tag_list, annotated with can_delete of `user`."""
+        """Joined with folder, subfolder and uploader, annotated with can_delete for `user`; tags are in `tag_list`."""
         can_delete = Case(When(_deletable(user), then=Value(True)), default=Value(False))
         return (
             self.annotate(can_delete=can_delete)
@@ -226,9 +240,10 @@ class FileQuerySet(models.QuerySet):
         )
 
     def come_between(self, since, until):
-        """Clean ones that could first be had after `since` and up to `until`, annotated with that moment, came_at.
+        """Clean files that became downloadable after `since` and up to `until`; came_at is that moment.
 
-        Where a scanner looks, that is when it passed the file; old files that are scanned again are no news.
+        For a scanned file it is when the scanner passed it, else when it was uploaded. Files uploaded more than
+        NEWS_AFTER_A_SCAN before `since` and scanned again are left out: users knew them already.
         """
         young = Q(uploaded_at__gt=since - NEWS_AFTER_A_SCAN)
         at_once = Q(scanned_at=None, uploaded_at__gt=since, uploaded_at__lte=until)
@@ -236,24 +251,27 @@ class FileQuerySet(models.QuerySet):
         return self.filter(CLEAN, at_once | passed).annotate(came_at=Coalesce("scanned_at", "uploaded_at"))
 
     def count_download(self):
-        """Add one to the downloads of each."""
+        """Add one to the download count of each file."""
         self.update(download_count=F("download_count") + 1)
 
 
 class File(models.Model):
-    """A stored file. Twice the same name in one place is two rows, versions by `uploaded_at`.
+    """A stored file. Two uploads of one name to one place are two rows: versions, ordered by `uploaded_at`.
 
-    `sha256` (hex) and `crc32` are of the whole content; both are empty on a large upload until the
-    checksum task has read it. `etag` is the object store's, unquoted. `deleted_at` puts it in the trash:
-    nobody sees it but who may restore it, and its bytes and its place in the quota stay.
-    `scan_detail` names the virus, or why there is no verdict; `scanned_at` is when one was given, `scan_due_at`
-    when a waiting file may be taken up by the next worker, after `scan_failures` in a row.
+    `sent_as` is the name of a picture that was sent under the ending of another kind of picture; "" for other files.
+    `sha256` (hex) and `crc32` cover the whole content; they are empty on a large upload until the checksum task has
+    read it. `etag` is the object store's, unquoted. A file with `deleted_at` is in the trash: only users who may
+    restore it see it, and its bytes still count towards the quota. `scan_detail` names the virus, or says why there
+    is no verdict. `scanned_at` is the time of the verdict; `scan_due_at` is when a worker may next take a waiting
+    file; `scan_failures` counts the failed scans in a row. The search compares `folded_name`.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
     folder = models.ForeignKey(Folder, on_delete=models.PROTECT, related_name="files", db_index=False)
     subfolder = models.ForeignKey(Subfolder, on_delete=models.PROTECT, null=True, blank=True, related_name="files")
     filename = models.CharField(max_length=255)
+    folded_name = FoldedField(of="filename")
+    sent_as = models.CharField(max_length=255, blank=True, db_default="", editable=False)
     size_bytes = models.BigIntegerField()
     content_type = models.CharField(max_length=127)
     sha256 = models.CharField(max_length=64, blank=True)
@@ -283,12 +301,12 @@ class File(models.Model):
     class Meta:
         ordering = ["-uploaded_at", "-id"]
         constraints = [
-            models.CheckConstraint(condition=Q(size_bytes__gt=0), name="file_size_positive"),
+            models.CheckConstraint(condition=Q(size_bytes__gte=0), name="file_size_not_negative"),
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="file_visibility_known"),
             models.CheckConstraint(condition=Q(scan_state__in=ScanState.values), name="file_scan_state_known"),
             models.CheckConstraint(condition=~WAITING | Q(scan_due_at__isnull=False), name="file_scan_is_due"),
         ]
-        # The lists hold no trash, so that a place where much was deleted is walked no slower.
+        # The indexes of the lists leave out the trash, so that a folder with many deleted files is not slower to list.
         indexes = [
             models.Index(fields=["-uploaded_at", "-id"], condition=LIVE, name="file_live"),
             models.Index(fields=["folder", "-uploaded_at", "-id"], condition=LIVE, name="file_live_in_folder"),
@@ -310,10 +328,17 @@ class File(models.Model):
             models.Index(fields=["scan_due_at"], condition=WAITING, name="file_scan_waiting"),
             models.Index(fields=["-scanned_at", "-id"], condition=~CLEAN, name="file_quarantine"),
             models.Index(fields=["scanned_at"], condition=Q(scanned_at__isnull=False), name="file_scanned"),
+            models.Index(fields=["id"], condition=Q(folded_name=None), name="file_not_folded"),
         ]
 
     def __str__(self):
         return self.filename
+
+    def save(self, *args, update_fields=None, **options):
+        """Save the row; a new name takes its folded form along."""
+        if update_fields is not None and "filename" in update_fields:
+            update_fields = {*update_fields, "folded_name"}
+        super().save(*args, update_fields=update_fields, **options)
 
     def get_absolute_url(self):
         """The file's page."""
@@ -325,8 +350,16 @@ class File(models.Model):
         return filenames.extension(self.filename)
 
     @property
+    def note(self):
+        """A sentence for users about a picture that got another ending than it was sent with; "" for other files."""
+        if not self.sent_as:
+            return ""
+        text = _("This picture was sent as “%(name)s”. By its content it is a .%(ending)s file, so its name ends so.")
+        return text % {"name": self.sent_as, "ending": self.extension}
+
+    @property
     def is_clean(self):
-        """True when it may be downloaded, as far as viruses go."""
+        """True when the virus scanner does not stand in the way of a download."""
         return self.scan_state == ScanState.CLEAN
 
     @property
@@ -336,7 +369,7 @@ class File(models.Model):
 
     @property
     def purge_at(self):
-        """When it goes for good; None for one that is in no trash."""
+        """When the file is deleted for good; None when it is not in the trash."""
         if self.deleted_at is None:
             return None
         purge_at = self.deleted_at + settings.TRASH_LIFETIME
@@ -344,7 +377,7 @@ class File(models.Model):
 
 
 class QuarantinedFile(File):
-    """A File as the list of the quarantine has it; the same row."""
+    """A proxy of File for the administrator's list of the quarantine."""
 
     class Meta:
         proxy = True

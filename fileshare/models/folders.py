@@ -1,4 +1,4 @@
-"""Folders and who may use them."""
+"""Folders, their subfolders, and the rules of who may use them."""
 
 import uuid
 from datetime import timedelta
@@ -32,7 +32,7 @@ class PermissionType(models.TextChoices):
 
 
 class TypePolicy(models.TextChoices):
-    """Which kinds of files a folder takes (fileshare.file_types)."""
+    """Which kinds of files a folder takes (fileshare.content.file_types)."""
 
     OFFICE = "office", _("Office documents only")
     GENERAL = "general", _("All but dangerous kinds")
@@ -42,27 +42,28 @@ class FolderPermissionQuerySet(models.QuerySet):
     """Grants."""
 
     def held_by(self, user):
-        """Those given to `user`, a user or what stands for one in a subquery, or to one of their roles."""
+        """Grants to `user` or to one of their roles. `user` is a User, or an OuterRef to one in a subquery."""
         return self.filter(Q(user=user) | Q(role__user=user))
 
 
 class FolderQuerySet(models.QuerySet):
-    """What a person may do with a folder is decided here and nowhere else."""
+    """The rules of what a user may do with a folder. No other module decides this."""
 
     def downloadable_by(self, user):
-        """Those whose files `user` may download."""
+        """Folders whose files `user` may download."""
         if not user.is_active:
             return self.none()
         if user.is_superuser:
             return self.all()
         allowed = Q(owner=user) | Q(self._granted(user, PermissionType.DOWNLOAD))
-        # Without the guard, no company would equal no company.
+        # Compare companies only for a user who has one. Otherwise a user without a company would match all
+        # folders without a company.
         if user.company_id is not None:
             allowed |= Q(company=user.company_id)
         return self.filter(allowed)
 
     def uploadable_by(self, user):
-        """Those `user` may upload into; being of a company is not enough."""
+        """Folders that `user` may upload to. To belong to the folder's company is not enough."""
         if not user.is_active:
             return self.none()
         if user.is_superuser:
@@ -70,7 +71,10 @@ class FolderQuerySet(models.QuerySet):
         return self.filter(Q(owner=user) | Q(self._granted(user, PermissionType.UPLOAD)))
 
     def uploadable_by_each(self, user):
-        """The same for many users at once, in a subquery of rows that name one each: `user` is their field's name."""
+        """uploadable_by inside a subquery, for rows that each belong to another user.
+
+        `user` is the name of the outer rows' field that holds the user.
+        """
         somebody = OuterRef(OuterRef(user))
         people = User.objects.filter(pk=somebody, is_active=True)
         grants = FolderPermission.objects.held_by(somebody).filter(
@@ -80,7 +84,7 @@ class FolderQuerySet(models.QuerySet):
         return self.filter(Exists(people), may)
 
     def visible_to(self, user):
-        """Those `user` may download from or upload to."""
+        """Folders that `user` may download from or upload to."""
         if not user.is_active:
             return self.none()
         if user.is_superuser:
@@ -91,13 +95,16 @@ class FolderQuerySet(models.QuerySet):
         )
 
     def watched_by(self, user):
-        """Those whose traffic `user` looks after: with the role ops, shared ones they may upload to; a super all."""
+        """Folders whose uploads and downloads `user` watches over.
+
+        A super watches all folders. A user with the role ops watches the shared folders they may upload to.
+        """
         if user.is_active and user.is_superuser:
             return self.all()
         return self.uploadable_by(user).filter(Exists(Role.objects.filter(name=OPS, user=user)), owner=None)
 
     def of_kind(self, kind):
-        """Those whose `kind` is documents, personal, company or special."""
+        """Folders of one `kind`: documents, personal, company or special."""
         shared = Q(owner=None) & ~Q(slug=DOCUMENTS_SLUG)
         return self.filter(
             {
@@ -109,8 +116,11 @@ class FolderQuerySet(models.QuerySet):
         )
 
     def readers(self):
-        """Who may download from one of these, owners and supers aside: active people of their companies, and those
-        with a download grant, theirs or a role's. The other side of downloadable_by."""
+        """Active users who may download from at least one of these folders, except owners and supers.
+
+        They belong to a folder's company, or hold a download grant themselves or by a role. This is downloadable_by
+        asked from the side of the folder.
+        """
         mine = self.order_by().values("pk")
         grants = FolderPermission.objects.filter(folder__in=mine, permission_type=PermissionType.DOWNLOAD)
         members = User.groups.through.objects.filter(group__in=grants.filter(user=None).values("role"))
@@ -123,7 +133,7 @@ class FolderQuerySet(models.QuerySet):
         return User.objects.filter(may, is_active=True)
 
     def clients(self):
-        """The readers of these that the portal serves: of an address that is theirs, and neither ops nor super."""
+        """The readers of these folders who have verified their e-mail address; supers and ops are left out."""
         return self.readers().filter(
             ~Exists(Role.objects.filter(name=OPS, user=OuterRef("pk"))),
             is_superuser=False,
@@ -131,9 +141,10 @@ class FolderQuerySet(models.QuerySet):
         )
 
     def reach(self, people):
-        """{user id: ids of those of these that they may download from} of a list of users, for three queries.
+        """{user id: the ids of the folders, of these, that the user may download from}, by three queries.
 
-        The same as downloadable_by, personal folders and supers aside, for many at once.
+        `people` is a list of users. The rule is that of downloadable_by, without personal folders and without
+        the rights of supers.
         """
         found = {user.pk: set() for user in people}
         of_company = {}
@@ -152,11 +163,11 @@ class FolderQuerySet(models.QuerySet):
         return found
 
     def manageable_by(self, user):
-        """Those `user` may change, delete, and grant permissions on."""
+        """Folders that `user` may change, delete, and grant permissions on."""
         return self.all() if user.is_active and user.is_superuser else self.none()
 
     def raisable_by(self, user):
-        """Those `user` may buy space for: their own, those of their company; a super any."""
+        """Folders that `user` may buy space for: their own and their company's. A super may for any folder."""
         if not user.is_active:
             return self.none()
         if user.is_superuser:
@@ -167,7 +178,7 @@ class FolderQuerySet(models.QuerySet):
         return self.filter(allowed)
 
     def held(self):
-        """Those under a legal hold: on themselves or on their owner."""
+        """Folders under a legal hold: the hold is on the folder or on its owner."""
         holds = Hold.objects.live()
         return self.filter(
             Q(pk__in=holds.filter(folder__isnull=False).values("folder"))
@@ -175,7 +186,7 @@ class FolderQuerySet(models.QuerySet):
         )
 
     def may_be_made_by(self, user):
-        """True when `user` may make folders (their personal one aside)."""
+        """True when `user` may create folders. The portal creates personal folders itself."""
         return user.is_active and user.is_superuser
 
     def _granted(self, user, permission_type):
@@ -183,11 +194,14 @@ class FolderQuerySet(models.QuerySet):
         return Exists(grants.filter(folder=OuterRef("pk"), permission_type=permission_type))
 
     def with_quota(self):
-        """Annotated with granted_bytes: what the grants active now add to quota_bytes."""
+        """Annotated with granted_bytes: the bytes that active grants add to quota_bytes now."""
         return self.annotate(granted_bytes=_granted_now())
 
     def with_rights(self, user):
-        """Annotated with_quota, can_download, can_upload, can_manage of `user`; company joined, subfolders fetched."""
+        """Annotated with_quota and with can_download, can_upload and can_manage for `user`.
+
+        Company and owner are joined, subfolders prefetched.
+        """
         rights = {
             "can_download": self.model.objects.downloadable_by(user),
             "can_upload": self.model.objects.uploadable_by(user),
@@ -207,16 +221,16 @@ class FolderQuerySet(models.QuerySet):
 
 
 def default_quota():
-    """Bytes of a folder that was given no quota."""
+    """The quota, in bytes, of a folder that was created without one."""
     return settings.DEFAULT_FOLDER_QUOTA_BYTES
 
 
 class Folder(models.Model):
     """A root folder: of a company, of a user (personal), the seeded Client documents, or special.
 
-    Sizes are bytes. `used_bytes` counts stored files, `reserved_bytes` uploads on their way; both move
-    by conditional UPDATEs only (fileshare.quotas). `retention_days` None keeps files for ever.
-    `share_password_required` and `share_max_days` (None: no limit of the folder's) bind the share links to its files.
+    Sizes are bytes. `used_bytes` counts stored files, `reserved_bytes` unfinished uploads. Only the conditional
+    UPDATEs of fileshare.space.quotas may change the two. `retention_days` None keeps files for ever. Share links
+    to the folder's files must obey `share_password_required` and `share_max_days` (None: the folder sets no limit).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -276,7 +290,7 @@ class Folder(models.Model):
         return reverse("folder", args=[self.slug])
 
     def share_rules_broken(self, *, has_password, lifetime):
-        """The rules (names of fields) that a share link of that `lifetime` (a timedelta) would break."""
+        """The folder's rules that a share link would break, as names of fields. `lifetime` is a timedelta."""
         broken = []
         if self.share_password_required and not has_password:
             broken.append("share_password_required")
@@ -286,7 +300,7 @@ class Folder(models.Model):
 
     @property
     def shown_name(self):
-        """The name in the reader's language: personal folders bear the same one until a super renames them."""
+        """The name to show. The default name of personal folders is translated; a name a super gave is not."""
         return _("My files") if self.owner_id and self.name == PERSONAL_NAME else self.name
 
     @property
@@ -300,17 +314,17 @@ class Folder(models.Model):
 
     @cached_property
     def granted_bytes(self):
-        """Bytes that grants add now; a query, unless the row came with_quota."""
+        """The bytes that active grants add now. Costs a query unless the row came from with_quota."""
         return self.grants.active().total()
 
     @property
     def room_bytes(self):
-        """The quota that holds now: the folder's own and what grants add."""
+        """The quota in force now: the folder's own and the bytes of active grants."""
         return self.quota_bytes + self.granted_bytes
 
     @property
     def used_percent(self):
-        """0 to 100, rounded up, of what is used or on its way."""
+        """Per cent of the quota in force that files and unfinished uploads take: 0 to 100, rounded up."""
         if not self.room_bytes:
             return 100
         taken = self.used_bytes + self.reserved_bytes
@@ -318,7 +332,7 @@ class Folder(models.Model):
 
 
 class Subfolder(models.Model):
-    """One level inside a folder, with its permissions."""
+    """A folder inside a root folder, one level deep. The root folder's permissions apply to it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="subfolders", db_index=False)
@@ -339,7 +353,7 @@ class Subfolder(models.Model):
 
 
 class FolderPermission(models.Model):
-    """`download` or `upload` on one folder, for one user or one role."""
+    """A grant of `download` or `upload` on one folder, to one user or one role."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="permissions")
@@ -382,7 +396,7 @@ class FolderPermission(models.Model):
 
 
 def _granted_now():
-    """The bytes of a folder row's grants that are active now, as an expression; 0 without any."""
+    """An expression for a folder row: the bytes that its active grants add now, 0 without any."""
     grants = QuotaGrant.objects.active().filter(folder=OuterRef("pk")).order_by().values("folder")
     return Coalesce(
         Subquery(grants.annotate(total=Sum("extra_bytes")).values("total")), 0, output_field=BigIntegerField()
@@ -390,5 +404,5 @@ def _granted_now():
 
 
 def room_for(size_bytes):
-    """The condition that a folder has `size_bytes` left, what grants add now included."""
+    """A condition on folders: `size_bytes` more fit into the quota, active grants included."""
     return Q(quota_bytes__gte=F("used_bytes") + F("reserved_bytes") + size_bytes - _granted_now())

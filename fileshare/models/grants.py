@@ -1,4 +1,4 @@
-"""Space on loan: bytes that count towards a folder's quota from one moment to another."""
+"""Extra space for a limited time: bytes added to a folder's quota from one moment to another."""
 
 import uuid
 
@@ -11,20 +11,19 @@ class QuotaGrantQuerySet(models.QuerySet):
     """Grants."""
 
     def active(self):
-        """Those that count now; nothing has to run for one to begin or to end."""
+        """Grants that count now. The clock alone decides: no task has to run when a grant begins or ends."""
         now = timezone.now()
         return self.filter(starts_at__lte=now, ends_at__gt=now)
 
     def total(self):
-        """The bytes of all of them."""
+        """The sum of their bytes."""
         return self.aggregate(total=Sum("extra_bytes"))["total"] or 0
 
 
 class QuotaGrant(models.Model):
-    """`extra_bytes` more room in one folder, while starts_at <= now < ends_at. Several add up.
+    """`extra_bytes` more room in one folder, while starts_at <= now < ends_at. Several grants add up.
 
-    `source` says what it was given for, such as a payment's id, and is given once: the same source
-    never counts twice.
+    `source` says what the grant was given for, such as a payment's id. It is unique, so one payment never counts twice.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,4 +1,4 @@
-"""Legal holds: what has to stay while a court or the firm's lawyers may ask for it."""
+"""Legal holds: folders, files and users that must not be deleted while a court or the firm's lawyers may need them."""
 
 import uuid
 
@@ -14,20 +14,20 @@ class HoldQuerySet(models.QuerySet):
     """Holds."""
 
     def live(self):
-        """Those that hold now."""
+        """Holds that have not been released."""
         return self.filter(ALIVE)
 
 
 def gone_with_its_target(collector, field, rows, using):
-    """on_delete: a live hold protects what it is on; an ended one goes along, the log keeps what it was."""
+    """For on_delete: a live hold stops its target's deletion. A released one is deleted too; the log keeps it."""
     on_delete = models.PROTECT if rows.filter(ALIVE).exists() else models.CASCADE
     on_delete(collector, field, rows, using)
 
 
 class Hold(models.Model):
-    """A folder, a file or a user, and why it has to stay. It lives until `released_at`; its history stays behind.
+    """A legal hold on one folder, file or user, with its reason. It ends at `released_at`; the row stays as history.
 
-    On a user it holds what they uploaded anywhere, all that lies in their personal folder, and their account.
+    A hold on a user keeps all files they uploaded, all files of their personal folder, and their account.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -78,7 +78,7 @@ class Hold(models.Model):
             ],
         ]
         indexes = [
-            # Whatever is deleted asks for the holds on it, ended ones included.
+            # Each deletion of a folder, file or user looks for the holds on it, released ones included.
             *[
                 models.Index(fields=[name], condition=Q(**{f"{name}__isnull": False}), name=f"hold_on_{name}")
                 for name in ("folder", "file", "user")
@@ -91,10 +91,10 @@ class Hold(models.Model):
 
     @property
     def target(self):
-        """The Folder, File or User it is on."""
+        """The Folder, File or User that is held."""
         return self.folder or self.file or self.user
 
     @property
     def is_live(self):
-        """True while it holds."""
+        """True until the hold is released."""
         return self.released_at is None

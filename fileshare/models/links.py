@@ -1,4 +1,4 @@
-"""Download links that were spent."""
+"""One-time download links that have been used."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from .files import File
 
 
 class RedeemedLink(models.Model):
-    """The one use of a one-time link. The nonce is the primary key: of many claims one inserts it."""
+    """The use of a one-time link. Its nonce is the primary key: of several requests at once, only one can insert it."""
 
     nonce = models.CharField(primary_key=True, max_length=43)
     file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="+")

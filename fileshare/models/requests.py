@@ -1,4 +1,4 @@
-"""File requests: links by which people without an account send files, who they were, and what came."""
+"""File requests: links by which people without an account send files, these senders, and receipts for their files."""
 
 import uuid
 
@@ -32,25 +32,25 @@ FULL = Q(received_files__gte=F("max_files")) | Q(received_bytes__gte=F("max_byte
 
 
 class FileRequestQuerySet(models.QuerySet):
-    """Whose requests they are, and what they still take."""
+    """File requests, by the user who may see them and by what they still take."""
 
     def visible_to(self, user):
-        """Those of `user`, who may also change them; a super every one."""
+        """Requests that `user` may see and change: their own. A super sees all."""
         if not user.is_active:
             return self.none()
         return self.all() if user.is_superuser else self.filter(owner=user)
 
     def open(self):
-        """Neither closed nor past their deadline, and their folder is there."""
+        """Requests that are not closed, have a deadline in the future, and whose folder and subfolder still exist."""
         return self.filter(STANDS, deadline__gt=timezone.now())
 
     def with_right(self):
-        """Annotated with owner_may_upload, so that the `state` of many rows costs no query each."""
+        """Annotated with owner_may_upload. Without it `state` costs one query for each row."""
         folders = Folder.objects.order_by().uploadable_by_each("owner")
         return self.annotate(owner_may_upload=Exists(folders.filter(pk=OuterRef("folder"))))
 
     def in_state(self, state):
-        """Those whose `state` is that RequestState."""
+        """Requests whose `state` is this RequestState."""
         rows = self.with_right()
         standing = rows.filter(STANDS, owner_may_upload=True)
         match state:
@@ -64,21 +64,21 @@ class FileRequestQuerySet(models.QuerySet):
                 return rows.filter(~STANDS | Q(owner_may_upload=False))
 
     def with_a_place(self):
-        """Those that take one more file, if not every size."""
+        """Requests that may take one more file by their number of files; their bytes are not looked at."""
         return self.filter(max_files__gt=F("received_files") + F("reserved_files"))
 
     def with_room_for(self, size_bytes):
-        """Those whose limit of bytes is `size_bytes` or more away."""
+        """Requests that may take `size_bytes` more."""
         return self.filter(max_bytes__gte=F("received_bytes") + F("reserved_bytes") + size_bytes)
 
 
 class FileRequest(models.Model):
-    """A link by which anybody may put files into one place of its owner's, and see nothing there.
+    """A link by which people without an account send files to one folder of its owner. It shows them no files.
 
-    `received_*` counts what came, `reserved_*` what is on its way; both move by conditional UPDATEs only
-    (fileshare.receiving). The token is computed from id and `generation`, and only its hash is stored.
-    What is sent is sent on behalf of the owner, whose right to the folder is asked at every step. Folder
-    and subfolder become None when they are deleted, and then nothing more is taken.
+    `received_*` counts the files that arrived, `reserved_*` the unfinished uploads. Only the conditional UPDATEs of
+    fileshare.space.request_room may change them. The token is computed from id and `generation`; only its hash is
+    stored. Senders act on behalf of the owner, so every step checks the owner's right to the folder. When the folder
+    or subfolder is deleted, its field becomes None and the request takes nothing more.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -128,7 +128,7 @@ class FileRequest(models.Model):
         return self.title
 
     def get_absolute_url(self):
-        """Its owner's page about it."""
+        """The request's page, for its owner."""
         return reverse("file-request", args=[self.pk])
 
     @property
@@ -138,17 +138,17 @@ class FileRequest(models.Model):
 
     @property
     def is_open(self):
-        """As the queryset's `open`, whatever its owner may do."""
+        """The same rule as the queryset's `open`: the owner's right to the folder is not checked."""
         return self.closed_at is None and not self.place_is_gone and self.deadline > timezone.now()
 
     @cached_property
     def owner_may_upload(self):
-        """Whether its owner may still upload to its folder; a query, unless the row came with_right."""
+        """True when the owner may still upload to the folder. Costs a query unless the row came from with_right."""
         return Folder.objects.uploadable_by(self.owner).filter(pk=self.folder_id).exists()
 
     @property
     def state(self):
-        """The RequestState everybody is told: a request whose owner may no longer upload there is closed."""
+        """The RequestState to show. A request whose owner may no longer upload to the folder counts as closed."""
         if self.closed_at is not None or self.place_is_gone or not self.owner_may_upload:
             return RequestState.CLOSED
         if self.deadline <= timezone.now():
@@ -159,16 +159,17 @@ class FileRequest(models.Model):
 
     @property
     def policy(self):
-        """The type policy that holds: its own, and never a wider one than its folder's of today."""
+        """The type policy in force: the request's own, or `office` when the folder is limited to that by now."""
         if self.folder_id is not None and self.folder.type_policy == TypePolicy.OFFICE:
             return TypePolicy.OFFICE
         return TypePolicy(self.type_policy)
 
 
 class RequestSender(models.Model):
-    """Somebody who answers a request, as they called themselves; known again by a secret in their browser.
+    """A person who answers a request, with the name and address they gave. A secret in their browser's cookie
+    identifies them.
 
-    `receipt_due_at` is when the receipt is to be mailed: some time after their last file.
+    `receipt_due_at` is when their receipt is to be mailed: some time after their last file.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -193,9 +194,9 @@ class RequestSender(models.Model):
 
 
 class ReceivedFile(models.Model):
-    """A receipt: what came by a request, from whom and when. Its id is the file's, and it outlives the file.
+    """A receipt: a file that came by a request, from which sender and when. Its id is the file's; it outlives the file.
 
-    `sha256` is "" until somebody knows it: then the file's own, or for ever where the file went first.
+    `sha256` is "" until the file's checksum has been computed. When the file is deleted before that, it stays "".
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -220,7 +221,7 @@ class ReceivedFile(models.Model):
 
     @property
     def fingerprint(self):
-        """The SHA-256 of the content in hex, "" while it is being computed, None when it never will be."""
+        """The SHA-256 of the content in hex; "" until it is computed, None when the file was deleted before that."""
         if self.sha256 or self.file_id is None:
             return self.sha256 or None
         return self.file.sha256

@@ -1,4 +1,4 @@
-"""Links that let people without an account have a file."""
+"""Share links, by which people without an account open or download one file."""
 
 import uuid
 from datetime import timedelta
@@ -15,14 +15,17 @@ from .files import NOBODY, File
 
 
 class SharePermission(models.TextChoices):
-    """What the bearer of a share link may do."""
+    """What a person who opens a share link may do."""
 
     DOWNLOAD = "download", _("Download")
     VIEW = "view", _("View only")
 
 
 class ShareState(models.TextChoices):
-    """How a share link stands. BLOCKED: its maker may share the file no more, or its folder's rules forbid it."""
+    """The state of a share link.
+
+    BLOCKED: its maker may no longer share the file, or the link breaks a rule of the file's folder.
+    """
 
     LIVE = "live", _("Live")
     EXPIRED = "expired", _("Expired")
@@ -37,42 +40,42 @@ def _unspent():
 
 
 class ShareLinkQuerySet(models.QuerySet):
-    """Whose a share link is, and whether it is good, is decided here and nowhere else."""
+    """The rules of who may see and revoke a share link, and of whether it works. No other module decides this."""
 
     def of(self, user):
-        """Those `user` may see and revoke: their own; a super all."""
+        """Links that `user` may see and revoke: their own. A super may see and revoke all."""
         if not user.is_active:
             return self.none()
         return self.all() if user.is_superuser else self.filter(created_by=user)
 
     def mailed_to(self, user):
-        """Those that went to the address `user` has today."""
+        """Links that were mailed to the address that `user` has today."""
         return self.filter(recipient=user.email) if user.is_active else self.none()
 
     def entitled(self, makers):
-        """Those made by one of `makers` (users) who may still share the file: it is kept, and theirs to give."""
+        """Links made by one of `makers` (users), where that maker may still share the file (shareable_by)."""
         rules = (Q(created_by=maker, file__in=File.objects.shareable_by(maker).values("pk")) for maker in makers)
         return self.filter(reduce(or_, rules, NOBODY))
 
     def live(self, maker):
-        """Those of `maker` that are good at this moment, the rules of their folders aside (breaks_folder_rules)."""
+        """Links of `maker` that work now. The rules of folders are not checked here (see breaks_folder_rules)."""
         return self.entitled([maker]).unspent()
 
     def unspent(self):
-        """Those neither revoked, expired nor used up; whether their maker may still share is another question."""
+        """Links that are not revoked, not expired and not used up. Their makers' rights are not checked."""
         return self.filter(_unspent())
 
     def with_details(self):
-        """Joined with file, folder and maker, as state and pages want them."""
+        """Joined with file, folder, subfolder, maker and the maker's company, which `state_for` and the pages read."""
         return self.select_related("file__folder", "file__subfolder", "created_by__company")
 
 
 class ShareLink(models.Model):
-    """One link to one file, for whoever has it.
+    """A link to one file. Every person who has the link can use it.
 
-    The token is nowhere but in the link: `token_hash` is its SHA-256 (hex). `password` is a hash of Django's, ""
-    for none. `recipient` is the address it was mailed to, "" for one that its maker passes on. A use is spent by
-    one conditional UPDATE of `download_count`; a link to view counts none.
+    The token is in the link only; `token_hash` is its SHA-256 (hex). `password` is a hash made by Django, "" for none.
+    `recipient` is the address the link was mailed to, "" when its maker passes it on. One conditional UPDATE of
+    `download_count` spends a use. A link for viewing counts no uses.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -115,7 +118,7 @@ class ShareLink(models.Model):
 
     @property
     def has_password(self):
-        """True when a password is asked for."""
+        """True when the link asks for a password."""
         return bool(self.password)
 
     @property
@@ -125,12 +128,12 @@ class ShareLink(models.Model):
 
     @property
     def ends_at(self):
-        """When it stops being good: its own time, or the file's where that is earlier."""
+        """When the link stops working: at its own end, or at the file's expiry if that is earlier."""
         return min(self.expires_at, self.file.expires_at) if self.file.expires_at else self.expires_at
 
     @property
     def breaks_folder_rules(self):
-        """True when the folder of the file now asks for more than this link has."""
+        """True when the link breaks a rule that the file's folder has now."""
         return bool(
             self.file.folder.share_rules_broken(
                 has_password=self.has_password, lifetime=self.expires_at - self.created_at
@@ -138,7 +141,7 @@ class ShareLink(models.Model):
         )
 
     def state_for(self, *, entitled):
-        """Its ShareState, `entitled` being whether its maker may still share the file."""
+        """The link's ShareState. `entitled`: its maker may still share the file."""
         if self.revoked_at is not None:
             return ShareState.REVOKED
         if self.expires_at <= timezone.now():
@@ -151,16 +154,17 @@ class ShareLink(models.Model):
 
 
 class ShareDownloadQuerySet(models.QuerySet):
-    """Fetches, and the grants they are."""
+    """Uses of share links."""
 
     def open(self):
-        """Those whose bytes may still be fetched: made a few minutes ago, by a link nobody has revoked."""
+        """Uses that may still fetch bytes: younger than RESUME_GRACE_SECONDS, of a link that is not revoked."""
         since = timezone.now() - timedelta(seconds=settings.RESUME_GRACE_SECONDS)
         return self.filter(downloaded_at__gt=since, share__revoked_at=None)
 
 
 class ShareDownload(models.Model):
-    """One use of a share link: who fetched when, and the grant to go on for RESUME_GRACE_SECONDS."""
+    """One use of a share link: when, and from which address and browser. For RESUME_GRACE_SECONDS its client may
+    resume the download."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     share = models.ForeignKey(ShareLink, on_delete=models.CASCADE, related_name="downloads", db_index=False)
@@ -179,7 +183,7 @@ class ShareDownload(models.Model):
 
     @property
     def agent(self):
-        """The program that fetched, in a word or two."""
+        """The browser or program that used the link, in a word or two."""
         names = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
         known = {"Edg": "Edge", "OPR": "Opera"}
         for name in names:

@@ -1,4 +1,4 @@
-"""Uploads on their way."""
+"""Unfinished uploads."""
 
 import uuid
 from datetime import timedelta
@@ -12,21 +12,22 @@ from django.utils.translation import gettext_lazy as _
 from .files import Visibility
 from .folders import Folder, Subfolder
 
-# A request that claimed an upload and died is taken over after this long; one that lives renews its claim.
-CLAIM_LEASE = timedelta(seconds=30)
+# A request renews its claim on an upload while it works. A claim older than this belongs to a request that died, and
+# another request may take the upload over. It is long enough for three renewals and a difference of the two clocks.
+CLAIM_LEASE = timedelta(seconds=30 + settings.CLOCK_SKEW_SECONDS)
 STALLED_AFTER = timedelta(hours=1)
 PATIENT_BYTES_PER_SECOND = 256 * 1024
 
 
 class UploadStatus(models.TextChoices):
-    """PENDING takes bytes; COMPLETING is claimed by one request that looks at them."""
+    """PENDING: the upload takes bytes. COMPLETING: one request has claimed it and checks the bytes."""
 
     PENDING = "pending"
     COMPLETING = "completing"
 
 
 class UploadState(models.TextChoices):
-    """How an upload stands, as people are told."""
+    """The state of an upload, as users see it."""
 
     COMING = "coming", _("On its way")
     CHECKED = "checked", _("Its content is looked at")
@@ -34,10 +35,10 @@ class UploadState(models.TextChoices):
 
 
 class UploadQuerySet(models.QuerySet):
-    """Uploads, and whose they are."""
+    """Uploads, by the user or sender they belong to."""
 
     def of(self, user):
-        """The unfinished uploads that `user` began; what strangers send on their behalf is the strangers' business."""
+        """The unfinished uploads that `user` began. Those that senders began on their behalf are left out."""
         return self.filter(uploaded_by=user, sender=None) if user.is_active else self.none()
 
     def from_sender(self, sender):
@@ -45,35 +46,35 @@ class UploadQuerySet(models.QuerySet):
         return self.filter(sender=sender)
 
     def begun_by(self, user, sender=None):
-        """Those of `sender`, who sends on behalf of `user`; without one those of `user`."""
+        """The uploads that `sender` began on behalf of `user`; without a sender, those that `user` began."""
         return self.of(user) if sender is None else self.from_sender(sender)
 
     def endable_by(self, user):
-        """Those `user` may give up: their own; a super all, what strangers send included."""
+        """Uploads that `user` may abort: their own. A super may abort all, those of senders included."""
         return self.all() if user.is_active and user.is_superuser else self.of(user)
 
     def watched_by(self, user):
-        """Those into folders whose traffic `user` looks after."""
+        """Uploads to the folders that `user` watches over."""
         if user.is_active and user.is_superuser:
             return self.all()
         return self.filter(folder__in=Folder.objects.watched_by(user).values("pk"))
 
     def claimable(self):
-        """Those nobody is finishing just now; whoever began and died counts as nobody."""
+        """Uploads that no request is completing now. A claim older than CLAIM_LEASE does not count."""
         lost = Q(status=UploadStatus.COMPLETING, claimed_at__lt=timezone.now() - CLAIM_LEASE)
         return self.filter(Q(status=UploadStatus.PENDING) | lost)
 
     def abandoned(self):
-        """Those whose time is over, and that nobody is finishing just now."""
+        """Claimable uploads that have expired."""
         return self.claimable().filter(expires_at__lte=timezone.now())
 
 
 class Upload(models.Model):
-    """A promise of a file: `size_bytes` of its folder are reserved, its id becomes the file's.
+    """An unfinished upload. It reserves `size_bytes` in its folder, and its id becomes the file's.
 
-    The row lives while the upload is unfinished: completing, aborting, refusing or abandoning it
-    removes it. `part_size` is set for a multipart upload, whose name in the store is `store_upload_id`.
-    `sender` is who answers a file request; then `uploaded_by` is the request's owner.
+    The row is removed when the upload is completed, aborted, refused or abandoned. `part_size` is set for a multipart
+    upload; `store_upload_id` is the upload's name in the store. `sender` is set when a person without an account
+    answers a file request; then `uploaded_by` is the request's owner.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -101,7 +102,7 @@ class Upload(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        constraints = [models.CheckConstraint(condition=Q(size_bytes__gt=0), name="upload_size_positive")]
+        constraints = [models.CheckConstraint(condition=Q(size_bytes__gte=0), name="upload_size_not_negative")]
         indexes = [models.Index(fields=["uploaded_by", "-created_at", "-id"], name="upload_newest")]
 
     def __str__(self):
@@ -114,9 +115,9 @@ class Upload(models.Model):
 
     @property
     def is_stalled(self):
-        """True when it should long be over: an hour, and what its bytes take at PATIENT_BYTES_PER_SECOND, have gone by.
+        """True when the upload takes longer than an hour plus the time its bytes need at PATIENT_BYTES_PER_SECOND.
 
-        While it is being checked, counted from when that began.
+        While its content is checked, the time counts from the start of the check.
         """
         patience = STALLED_AFTER + timedelta(seconds=self.size_bytes / PATIENT_BYTES_PER_SECOND)
         since = self.claimed_at if self.status == UploadStatus.COMPLETING and self.claimed_at else self.created_at
@@ -124,14 +125,14 @@ class Upload(models.Model):
 
     @property
     def state(self):
-        """An UploadState."""
+        """The UploadState to show."""
         if self.is_stalled:
             return UploadState.STALLED
         return UploadState.CHECKED if self.status == UploadStatus.COMPLETING else UploadState.COMING
 
     @property
     def part_count(self):
-        """How many parts make the whole."""
+        """The number of parts; 1 for a single PUT."""
         return -(-self.size_bytes // self.part_size) if self.is_multipart else 1
 
     def part_bytes(self, number):

@@ -1,8 +1,10 @@
-"""Where bytes live. One protocol, `ObjectStore`; `get_store()` gives the body the settings name.
+"""Object stores, which keep the bytes of files.
 
-A single PUT arrives *staged* and is published by `complete_put`; a multipart upload arrives in parts
-and is published by `complete_multipart`. Nothing can be read at a key before it is published, and a
-published object is whole. Keys are made by the portal, once per file, and are never given out twice.
+`ObjectStore` is the protocol; `get_store()` returns the store that the settings name.
+
+A single PUT is first *staged*; `complete_put` publishes it. A multipart upload arrives in parts;
+`complete_multipart` publishes it. Nothing can be read at a key before it is published, and a published object is
+complete. The portal makes the keys, one for each file, and never uses a key twice.
 """
 
 import functools
@@ -19,15 +21,15 @@ from config.errors import Refused
 from .metering import metered
 
 BLOCK_SIZE = 1024 * 1024
-"""Bytes moved at a time, wherever bytes are moved."""
+"""The size in bytes of the blocks in which bytes are read and written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """What a store knows of an object.
 
-    `etag` is opaque, strong and unquoted. `sha256` (hex) and `crc32` are None where the store never
-    saw the bytes in one piece; a multipart upload has no sha256, and on S3 neither is known.
+    `etag` is opaque, strong and unquoted. `sha256` (hex) and `crc32` are None when the store does not know them: the
+    local store knows no sha256 of a multipart upload, and with S3 only `write` returns them.
     """
 
     size_bytes: int
@@ -39,7 +41,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A PUT anybody may send: to `url`, with exactly `headers`, within `expires_in` seconds."""
+    """A PUT that every client who has it may send: to `url`, with exactly `headers`, within `expires_in` seconds."""
 
     url: str
     headers: dict[str, str]
@@ -56,7 +58,7 @@ class Part:
 
 
 class ObjectMissing(Refused):
-    """404: there is no such object, or nothing was sent for it."""
+    """404: there is no such object, or no bytes were sent for it."""
 
     def __init__(self, key):
         super().__init__(404, "object_missing", _("The bytes of this file are not there."))
@@ -64,7 +66,7 @@ class ObjectMissing(Refused):
 
 
 class MultipartMissing(Refused):
-    """404: the multipart upload was completed, aborted or never made."""
+    """404: the multipart upload was completed, aborted or never begun."""
 
     def __init__(self):
         super().__init__(404, "upload_gone", _("This upload is no longer open."))
@@ -73,7 +75,7 @@ class MultipartMissing(Refused):
 class PartsInvalid(Refused):
     """409: `code` is missing_part, wrong_etag, parts_out_of_order or wrong_part_size.
 
-    The upload stays open and can be mended.
+    The upload stays open: the client can send the parts again.
     """
 
     def __init__(self, code, message):
@@ -81,7 +83,7 @@ class PartsInvalid(Refused):
 
 
 class WrongSize(Refused):
-    """409: what arrived is not as long as was declared. Sending it again mends it."""
+    """409: fewer or more bytes arrived than were declared. The client can send them again."""
 
     def __init__(self, *, expected, received):
         super().__init__(
@@ -100,7 +102,7 @@ class TooLarge(Refused):
 
 
 class StoreUnavailable(Refused):
-    """503: the disk or the bucket does not do as asked; nothing was changed."""
+    """503: the disk or the bucket failed; nothing was changed."""
 
     def __init__(self, code="store_unavailable", message=None, *, retry_after=30):
         super().__init__(503, code, message or _("The file store does not answer. Try again."), retry_after=retry_after)
@@ -116,12 +118,12 @@ class StoreFull(StoreUnavailable):
 class ObjectStore(Protocol):
     """What every store does. Sizes in bytes, `expires_in` in seconds.
 
-    `file_id` is the id of the Upload row that becomes the file's; a store whose URLs the portal
-    itself serves asks `uploads.assert_open(file_id)` with it. `base_url` (scheme and host) replaces
-    SITE_URL in URLs the portal serves; "" gives a bare path. S3 needs neither.
+    `file_id` is the id of the Upload row, which becomes the file's. When the portal itself serves the signed URLs, it
+    calls `uploads.assert_open(file_id)` before it takes bytes. `base_url` (scheme and host) replaces SITE_URL in these
+    URLs; "" gives a bare path. S3 ignores `file_id` and `base_url`.
 
-    `is_remote` is True when signed URLs lead to a server that asks the portal nothing: whoever gets one
-    has the bytes. Otherwise they lead to the portal, which asks their rights anew.
+    `is_remote` is True when signed URLs lead to another server, which does not ask the portal: every client who has
+    such a URL gets the bytes. Otherwise they lead to the portal, which checks the user's rights again.
 
     Every call may raise StoreUnavailable; those that write, StoreFull.
     """
@@ -132,84 +134,90 @@ class ObjectStore(Protocol):
         """A URL that takes at most `size_bytes` of this `content_type` (any, when empty) into staging."""
 
     def received(self, key) -> ObjectInfo | None:
-        """What a finished PUT left, staged or already published; None when nothing whole has come."""
+        """The ObjectInfo of what a finished PUT left, staged or published already; None when no PUT has finished."""
 
     def complete_put(self, key, *, size_bytes=None) -> ObjectInfo:
-        """Publish the staged bytes at `key`, at once and whole; again: the same answer, whatever was sent since.
+        """Publish the staged bytes at `key` in one step. A second call gives the same answer and ignores later bytes.
 
         Raises ObjectMissing when nothing arrived, WrongSize when `size_bytes` is given and differs.
         """
 
     def discard_put(self, key) -> None:
-        """Forget what is staged for `key`; a published object stays."""
+        """Delete what is staged for `key`; a published object stays."""
 
     def staged(self):
-        """Yield (key, modified_at) of finished PUTs that wait, where a URL takes bytes for a key whatever has
-        become of its upload; nothing where the portal serves the URL and looks."""
+        """Yield (key, modified_at) of finished PUTs that are not published.
+
+        Only a remote store yields any: its URLs take bytes even after the upload has ended. The portal checks the
+        upload before it takes bytes at its own URLs.
+        """
 
     def create_multipart(self, key, *, content_type, size_bytes, part_size) -> str:
-        """Begin a multipart upload and return its id. Every part but the last holds `part_size` bytes."""
+        """Begin a multipart upload and return its id. Every part except the last has `part_size` bytes."""
 
     def presign_part(self, key, upload_id, part_number, *, file_id, size_bytes, expires_in, base_url=None) -> str:
         """A URL that takes at most `size_bytes` as part `part_number` (from 1). A repeated PUT replaces the part."""
 
     def list_parts(self, key, upload_id) -> list[Part]:
-        """The parts received whole, by number. Raises MultipartMissing."""
+        """The parts received completely, ordered by number. Raises MultipartMissing."""
 
     def complete_multipart(self, key, upload_id, named, *, size_bytes, part_size) -> ObjectInfo:
-        """Publish at `key` what the parts add up to; when `key` is published already: the same answer.
+        """Publish at `key` the object that the parts make. When `key` is published already, the answer is the same.
 
-        `named` have `part_number` and `etag` (quoted or not): all of them, ascending. `size_bytes` and
-        `part_size` are those of `create_multipart`, for a store that keeps no note of them.
+        `named` are all parts, ascending, each with `part_number` and `etag` (quoted or not). `size_bytes` and
+        `part_size` are those given to `create_multipart`: S3 does not store them.
         Raises PartsInvalid (the upload stays open), MultipartMissing.
         """
 
     def abort_multipart(self, key, upload_id) -> None:
-        """Forget the upload and its parts; a second time does nothing."""
+        """Delete the upload and its parts. A second call does nothing."""
 
     def write(self, key, stream, *, size_limit, content_type="") -> ObjectInfo:
-        """Publish what `stream.read(n)` gives, in blocks. Raises TooLarge beyond `size_limit`; then nothing is kept."""
+        """Publish the bytes that `stream.read(n)` returns. Beyond `size_limit` raises TooLarge and keeps nothing."""
 
     def head(self, key) -> ObjectInfo | None:
-        """What is published at `key`, or None."""
+        """The ObjectInfo of what is published at `key`, or None."""
 
     def open(self, key) -> BinaryIO:
-        """A seekable reader, to be closed by the caller. Raises ObjectMissing."""
+        """A seekable reader, which the caller must close. Raises ObjectMissing."""
 
     def read_range(self, key, start, end):
-        """Yield the bytes from `start` up to, not including, `end` in blocks of 1 MiB at most.
+        """Yield the bytes from `start` up to, not including, `end` in blocks of at most 1 MiB.
 
-        Opens nothing before the first block is asked for. Raises ObjectMissing, and
+        Opens the object only when the caller asks for the first block. Raises ObjectMissing, and
         StoreUnavailable when the object ends before `end`.
         """
 
     def delete(self, key) -> None:
-        """Remove the object; one that is not there is no error."""
+        """Delete the object. A missing object is no error."""
 
     def list(self, prefix=""):
-        """Yield (key, size_bytes, modified_at) of the published objects whose key begins so, in any order."""
+        """Yield (key, size_bytes, modified_at) of the published objects whose key begins with `prefix`, unordered."""
 
     def presign_get(self, key, *, filename, content_type, expires_in, claims, base_url=None) -> str:
         """A URL that gives the bytes as an attachment named `filename`.
 
-        `claims` (JSON values: who asked, by what right) travel signed; a store whose URLs the portal
-        serves asks the rights anew with them, S3 has no use for them.
+        `claims` (JSON values: who asked, and by what right) are signed into URLs that the portal serves, which checks
+        the rights with them again. S3 does not use them.
         """
 
     def expire_after(self, days_by_prefix) -> bool:
-        """Let the store itself remove objects older than so many days, by the beginning of their keys, and
-        nothing else any more; whether that is news to it. A store that cannot do that does nothing."""
+        """Have the store itself delete objects older than `days_by_prefix` says: {beginning of the key: days}.
+
+        This replaces the portal's earlier rules. Returns True when the rules changed. A store that has no such
+        rules does nothing.
+        """
 
     def sweep(self, *, older_than) -> int:
-        """Remove what killed or forgotten uploads left behind before the datetime `older_than`; how many."""
+        """Delete what killed or forgotten uploads left before the datetime `older_than`. Returns how many."""
 
 
-# By name: a portal on S3 loads nothing of the local store, and one without S3 nothing of boto3.
+# Names, not classes: so a portal on S3 does not load the local store, and a portal without S3 does not load boto3.
 STORES = {"local": "fileshare.storage.local.LocalStore", "s3": "fileshare.storage.s3.S3Store"}
 
 
 def get_store() -> ObjectStore:
-    """The store of the settings, one per process."""
+    """The store that the settings name; one object for each process."""
     where = settings.S3_FILESHARE_BUCKET if settings.STORAGE == "s3" else settings.DATA_DIR
     return _store(settings.STORAGE, where)
 

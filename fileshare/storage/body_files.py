@@ -1,4 +1,4 @@
-"""A body that the proxy in front has received into a file: it is taken over instead of read from a socket once more."""
+"""Request bodies that the proxy has already written to files. The portal takes over the file and copies no bytes."""
 
 import errno
 import io
@@ -11,14 +11,14 @@ from .disk import FILE_MODE
 
 
 class BodyFile(io.FileIO):
-    """A whole body in a file of its own, open for reading; `size_bytes` long. To be closed."""
+    """A complete body in a file, open for reading; `size_bytes` long. The caller must close it."""
 
     def __init__(self, path):
         super().__init__(path, opener=_open_regular)
         self.size_bytes = os.fstat(self.fileno()).st_size
 
     def move_to(self, path):
-        """Rename the file, which goes on being read. False, and nothing done, where `path` is on another disk."""
+        """Move the file to `path`; it stays open for reading. Returns False, and does nothing, across disks."""
         try:
             os.rename(self.name, path)
         except OSError as error:
@@ -30,7 +30,7 @@ class BodyFile(io.FileIO):
 
 
 def named(path):
-    """The BodyFile at `path`, which has to be a regular file directly in BODY_FILE_DIR; else None."""
+    """The BodyFile at `path`; None unless that is a regular file directly in BODY_FILE_DIR."""
     folder, name = os.path.split(path)
     if folder != settings.BODY_FILE_DIR or name in ("", ".", ".."):
         return None

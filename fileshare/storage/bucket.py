@@ -1,7 +1,7 @@
-"""How the bucket has to be: closed to strangers, open to our pages' uploads, and tidied by S3 itself.
+"""The settings a bucket must have: no public access, CORS for uploads from the portal's pages, lifecycle rules.
 
-`differences` compares a bucket with that; each Difference that can be mended brings the call that does it.
-Rules of others (any whose ID does not begin with `portal-`) are left as they are.
+`differences` yields what a bucket lacks. Each Difference that the portal can repair holds the call that does it.
+Rules that are not the portal's (their ID does not begin with `portal-`) stay as they are.
 """
 
 import math
@@ -15,9 +15,9 @@ STAGING = "staging/"
 CORS_ID = "portal-pages"
 OWN_RULES = "portal-"
 MAX_RULES = 1000
-"""Of a bucket, says Amazon; what is over the number is left to the portal alone."""
+"""Amazon's limit of rules for each bucket. Objects without a rule are still deleted, by the portal itself."""
 ABORT_DAYS = math.ceil(settings.UPLOAD_LIFETIME.total_seconds() / 86_400) + 1
-"""Days after which S3 drops what the portal gave up a day before at the latest."""
+"""Days after which S3 deletes unfinished uploads: a day later than the portal gives them up itself."""
 
 BLOCK = {
     "BlockPublicAcls": True,
@@ -29,7 +29,12 @@ _EVERYBODY = (
     "http://acs.amazonaws.com/groups/global/AllUsers",
     "http://acs.amazonaws.com/groups/global/AuthenticatedUsers",
 )
-_UNKNOWN = {"NotImplemented", "MethodNotAllowed", "UnsupportedOperation", "XNotImplemented", "501", "405"}
+_UNKNOWN = {
+    *("NotImplemented", "MethodNotAllowed", "UnsupportedOperation", "XNotImplemented", "501", "405"),
+    # rclone takes every PUT to a bucket for CreateBucket.
+    *("BucketAlreadyExists", "BucketAlreadyOwnedByYou"),
+}
+_UNKNOWN_STATUS = {405, 501}
 _NONE = {
     "NoSuchPublicAccessBlockConfiguration",
     "NoSuchCORSConfiguration",
@@ -40,10 +45,10 @@ _NONE = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing about the bucket that is not as it should be, in a sentence.
+    """One setting of the bucket that is not as it should be; `text` says it in a sentence.
 
-    `kind` is bucket, leak, cors, lifecycle or unknown (the service cannot tell, which is no fault);
-    `mend` puts it right, None where a person has to.
+    `kind` is bucket, leak, cors, lifecycle or unknown. "unknown" is not a fault: the service cannot tell.
+    `mend` is the call that repairs it, None when the administrator has to do it.
     """
 
     kind: str
@@ -52,7 +57,7 @@ class Difference:
 
 
 def cors_rule(origins):
-    """The rule that lets pages of `origins` send to the bucket and read the ETag of what they sent."""
+    """The CORS rule that lets pages of `origins` send to the bucket and read the ETag in the answer."""
     return {
         "ID": CORS_ID,
         "AllowedOrigins": list(origins),
@@ -64,7 +69,7 @@ def cors_rule(origins):
 
 
 def lifecycle_rules(expiry):
-    """The portal's lifecycle rules, by ID. `expiry` is {prefix: days} of objects that may go by themselves."""
+    """The portal's lifecycle rules, by ID. `expiry` is {prefix: days} for the objects that S3 may delete by itself."""
     rules = [
         {
             "ID": f"{OWN_RULES}unfinished",
@@ -85,31 +90,36 @@ def lifecycle_rules(expiry):
 
 
 def differences(client, bucket, *, stranger, origins, expiry):
-    """Yield what about `bucket` is not as it should be; only the first when there is no such bucket at all.
+    """Yield a Difference for each setting of `bucket` that is not as it should be; just one when there is no bucket.
 
-    `stranger` is a client without keys; `expiry` is as for lifecycle_rules, or None to leave lifecycle out.
-    Raises ClientError, BotoCoreError when the service refuses the questions themselves.
+    `stranger` is a client without keys. `expiry` is as for lifecycle_rules, or None to skip the lifecycle rules.
+    Goes on past calls that the service does not know, and names each. Raises ClientError, BotoCoreError when the
+    service refuses a question or does not answer.
     """
     if not _exists(client, bucket):
         yield Difference("bucket", f"There is no bucket {bucket}.", lambda: _create(client, bucket))
         return
     yield from _leaks(client, stranger, bucket)
-    if client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled":
-        yield Difference(
-            "unknown", "The bucket keeps old versions: what is deleted stays until a rule of yours removes it."
-        )
+    yield from _versions(client, bucket)
     yield from _cors(client, bucket, origins)
     if expiry is not None:
         yield from _lifecycle(client, bucket, expiry)
 
 
 def put_lifecycle(client, bucket, expiry):
-    """Make the portal's lifecycle rules those of `expiry`, where they differ. Returns whether they did."""
-    found = list(_lifecycle(client, bucket, expiry))
-    for difference in found:
+    """Set the portal's lifecycle rules to those of `expiry`. Returns True when they differed before."""
+    changed = False
+    for difference in _lifecycle(client, bucket, expiry):
         if difference.mend:
-            difference.mend()
-    return any(difference.mend for difference in found)
+            try:
+                difference.mend()
+            except ClientError as error:
+                # The portal itself deletes what such a service does not.
+                if not is_unknown(error):
+                    raise
+            else:
+                changed = True
+    return changed
 
 
 def _exists(client, bucket):
@@ -128,10 +138,21 @@ def _create(client, bucket):
     client.create_bucket(Bucket=bucket, **where)
 
 
+def _versions(client, bucket):
+    status = _read(client.get_bucket_versioning, bucket, "Status")
+    if status is None:
+        yield Difference("unknown", "The service does not know GetBucketVersioning; see whether it keeps old versions.")
+    elif status == "Enabled":
+        yield Difference(
+            "unknown", "The bucket keeps old versions: what is deleted stays until a rule of yours removes it."
+        )
+
+
 def _leaks(client, stranger, bucket):
-    block = _read(client.get_public_access_block, bucket, "PublicAccessBlockConfiguration")
+    # A service that ignores the question answers another one: rclone lists the bucket.
+    block = _read(client.get_public_access_block, bucket, "PublicAccessBlockConfiguration", holds="BlockPublicAcls")
     if block is None:
-        yield Difference("unknown", "The service has no block of public access; see that strangers are kept out.")
+        yield Difference("unknown", "The service does not know GetPublicAccessBlock; see that strangers are kept out.")
     elif any(block.get(name) is not True for name in BLOCK):
         yield Difference(
             "leak",
@@ -139,10 +160,14 @@ def _leaks(client, stranger, bucket):
             lambda: client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=BLOCK),
         )
     status = _read(client.get_bucket_policy_status, bucket, "PolicyStatus")
-    if status and status.get("IsPublic"):
+    if status is None:
+        yield Difference("unknown", "The service does not know GetBucketPolicyStatus; see that no policy is public.")
+    elif status.get("IsPublic"):
         yield Difference("leak", "A bucket policy lets everybody in; take the statement out of it.")
-    grants = _read(client.get_bucket_acl, bucket, "Grants") or []
-    if any(grant.get("Grantee", {}).get("URI") in _EVERYBODY for grant in grants):
+    grants = _read(client.get_bucket_acl, bucket, "Grants")
+    if grants is None:
+        yield Difference("unknown", "The service does not know GetBucketAcl; see that no list of it is public.")
+    elif any(grant.get("Grantee", {}).get("URI") in _EVERYBODY for grant in grants):
         yield Difference(
             "leak",
             "The bucket's access control list lets everybody in.",
@@ -158,7 +183,7 @@ def _leaks(client, stranger, bucket):
 def _cors(client, bucket, origins):
     rules = _read(client.get_bucket_cors, bucket, "CORSRules")
     if rules is None:
-        yield Difference("unknown", "The service has no rules for other origins; see that pages may send to it.")
+        yield Difference("unknown", "The service does not know GetBucketCors; see that pages may send to it.")
         return
     missing = [origin for origin in origins if not _serves(rules, origin)]
     if missing:
@@ -172,7 +197,7 @@ def _cors(client, bucket, origins):
 
 
 def _serves(rules, origin):
-    """Whether the first rule for `origin`, the one that counts, allows what the uploader does."""
+    """True when the first rule for `origin` allows what the uploader does. S3 applies the first rule that matches."""
     for rule in rules:
         if {origin, "*"} & set(rule.get("AllowedOrigins", ())):
             exposed = {name.lower() for name in rule.get("ExposeHeaders", ())}
@@ -184,7 +209,9 @@ def _serves(rules, origin):
 def _lifecycle(client, bucket, expiry):
     rules = _read(client.get_bucket_lifecycle_configuration, bucket, "Rules")
     if rules is None:
-        yield Difference("unknown", "The service has no lifecycle rules: what the portal leaves behind stays.")
+        yield Difference(
+            "unknown", "The service does not know GetBucketLifecycleConfiguration: unfinished uploads stay in it."
+        )
         return
     wanted = lifecycle_rules(expiry)
     own = {rule.get("ID"): rule for rule in rules if str(rule.get("ID")).startswith(OWN_RULES)}
@@ -214,16 +241,26 @@ def _plain(rules):
     }
 
 
-def _read(call, bucket, name):
-    """What the call tells of the bucket; an empty list or dict where nothing is set, None where it is not known."""
+def _read(call, bucket, name, holds=""):
+    """The field `name` of the call's answer; empty when nothing is set, None when the service cannot tell.
+
+    An answer without the key `holds` in that field is none.
+    """
     try:
-        return call(Bucket=bucket).get(name, {})
+        answer = call(Bucket=bucket).get(name, {})
     except ClientError as error:
         if _code(error) in _NONE:
             return {}
-        if _code(error) in _UNKNOWN:
+        if is_unknown(error):
             return None
         raise
+    return None if holds and holds not in answer else answer
+
+
+def is_unknown(error):
+    """True for a ClientError by which a service says that it does not know the call."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return _code(error) in _UNKNOWN or status in _UNKNOWN_STATUS
 
 
 def _code(error):

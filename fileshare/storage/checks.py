@@ -1,11 +1,11 @@
-"""What `manage.py check --deploy` has to say about the bucket; loaded only where there is one."""
+"""The checks of the bucket in `manage.py check --deploy`. Loaded only when the portal uses a bucket."""
 
 from botocore import UNSIGNED
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core import checks
 
-from config.bucket import make_client
+from config.outside.bucket import make_client
 
 from . import bucket
 
@@ -15,7 +15,7 @@ QUICK = {"read_timeout": 5, "retries": {"total_max_attempts": 1}}
 
 @checks.register(checks.Tags.security, deploy=True)
 def bucket_is_safe(app_configs, **kwargs):
-    """E001 for a bucket that leaks, E002 for one that pages cannot use, E003 for none; W001 when it cannot be asked."""
+    """E001: the bucket leaks. E002: pages cannot use it. E003: it does not exist. W001: it cannot be asked."""
     try:
         found = list(
             bucket.differences(

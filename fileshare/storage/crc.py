@@ -1,4 +1,4 @@
-"""CRC-32 of a whole from the CRC-32s of its parts, without reading a byte again.
+"""Compute the CRC-32 of a file from the CRC-32s of its parts, without reading the bytes again.
 
 A CRC is the remainder of a polynomial over GF(2). Appending n bytes to a text multiplies its
 remainder by x^(8n); the CRC of the joined text is that product plus (xor) the CRC of the tail.
@@ -24,7 +24,7 @@ def _times(left, right):
 
 @functools.lru_cache(maxsize=256)
 def _shift(size_bytes):
-    """x^(8 · size_bytes): cached, since all parts of an upload but the last are of one size."""
+    """x^(8 · size_bytes). Cached, because all parts of an upload except the last have the same size."""
     result, power, exponent = ONE, ONE >> 1, 8 * size_bytes
     while exponent:
         if exponent & 1:
@@ -35,5 +35,5 @@ def _shift(size_bytes):
 
 
 def combine(head, tail, tail_bytes):
-    """The CRC-32 of two texts joined, from the CRC-32 of each and the length of the second."""
+    """The CRC-32 of two joined texts, from the CRC-32 of each and the length of the second."""
     return _times(_shift(tail_bytes), head) ^ tail

@@ -1,4 +1,4 @@
-"""Checksums worked out beside the writing, so that an upload waits for the slower of the two, not for their sum."""
+"""Compute checksums in a thread while the bytes are written. An upload then takes as long as the slower of the two."""
 
 import hashlib
 import zlib
@@ -6,15 +6,14 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 WAITING_BLOCKS = 2
-"""How far the hashing may fall behind the writing; with the next block on its way: three in memory per upload."""
+"""How many blocks the hashing may lag behind the writing. With the next one, an upload holds three in memory."""
 
 
 class Digests:
-    """CRC-32 and, unless left out, SHA-256 of the blocks given to `update`, in order.
+    """CRC-32 and, with `sha256`, SHA-256 of the blocks given to `update`, in order.
 
-    A body of one block is hashed in line; a longer one in a thread of its own (hashlib and zlib let
-    go of the interpreter lock). Use it as a context manager: leaving it ends the thread, and
-    `finish` may be called once inside.
+    A body of one block is hashed in the caller's thread, a longer one in a separate thread: hashlib and zlib release
+    the interpreter lock. Use it as a context manager and call `finish` once inside; leaving it ends the thread.
     """
 
     def __init__(self, *, sha256=True):
@@ -32,7 +31,7 @@ class Digests:
             self._thread.shutdown()
 
     def update(self, block):
-        """Take the next block; waits while WAITING_BLOCKS are not hashed yet."""
+        """Take the next block. Waits when more than WAITING_BLOCKS are not hashed yet."""
         if self._thread is None:
             if self._first is None:
                 self._first = block
@@ -45,7 +44,7 @@ class Digests:
             self._waiting.popleft().result()
 
     def finish(self):
-        """(sha256 in hex or None, crc32) of everything given."""
+        """(sha256 in hex or None, crc32) of all blocks."""
         if self._thread is None and self._first is not None:
             self._add(self._first)
         for step in self._waiting:

@@ -1,4 +1,4 @@
-"""Files on a disk that may be full, broken, shared with others and cut off at any moment."""
+"""File operations on a disk that may be full or broken, that others write to, and whose power may fail."""
 
 import contextlib
 import errno
@@ -10,29 +10,29 @@ import secrets
 import stat
 from datetime import UTC, datetime
 
+from config.outside.fullness import is_full
+
 from . import StoreFull, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 FILE_MODE = 0o640
-"""Of the files of the local store; nginx makes its own readable for its user alone."""
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The mode of the local store's files. The files nginx creates are readable for its own user only."""
 
 
 @contextlib.contextmanager
 def refusing():
-    """Errors of the disk as refusals, and in the log for those who run the portal."""
+    """Turn errors of the disk into StoreFull or StoreUnavailable, and log them for the administrator."""
     try:
         yield
     except OSError as error:
         logger.exception("The object store failed")
-        raise (StoreFull if error.errno in _FULL else StoreUnavailable) from error
+        raise (StoreFull if is_full(error) else StoreUnavailable) from error
 
 
 @contextlib.contextmanager
 def opened(path, flags):
-    """A descriptor for the block; a link in the place of the file is an error."""
+    """A descriptor, open inside the block. Raises OSError when a symbolic link stands in the place of the file."""
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         yield descriptor
@@ -41,7 +41,7 @@ def opened(path, flags):
 
 
 def open_regular(path):
-    """A descriptor to read the file at `path`; None when there is none, or a link or a folder in its place."""
+    """A descriptor to read the file at `path`; None when it is missing, or is no regular file (a link, a folder)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -58,14 +58,17 @@ def open_regular(path):
 
 @contextlib.contextmanager
 def locked(path, how):
-    """Hold flock(2) `how` (LOCK_SH, LOCK_EX) on the file at `path`, which is made where it is not there."""
+    """Hold flock(2) `how` (LOCK_SH, LOCK_EX) on the file at `path`; creates the file when it is missing."""
     with opened(path, os.O_RDWR | os.O_CREAT) as lock:
-        fcntl.flock(lock, how)  # given back when the file is closed
+        fcntl.flock(lock, how)  # closing the file releases the lock
         yield
 
 
 def write_all(descriptor, block, offset=None):
-    """All of the block, at the descriptor's place or at `offset`: a nearly full disk takes a piece at a time."""
+    """Write the whole block, at the descriptor's position or at `offset`.
+
+    One call of os.write may write only a piece, as on a nearly full disk.
+    """
     view = memoryview(block)
     while view:
         if offset is None:
@@ -77,9 +80,10 @@ def write_all(descriptor, block, offset=None):
 
 
 def write_json(path, facts, *, folder=None, sync=None):
-    """Replace a small file at once, by way of `folder` (its own by default).
+    """Replace a small file in one step: write a temporary file in `folder` (its own by default) and rename it.
 
-    Without `sync` it is not durable: a lost sidecar is worked out anew, a lost part sent again.
+    Without `sync` the file may be lost in a power cut. For a sidecar or a part that does no harm: a lost sidecar is
+    computed again, a lost part is sent again.
     """
     temporary = os.path.join(folder or os.path.dirname(path), f"{secrets.token_hex(8)}.tmp")
     try:
@@ -94,7 +98,7 @@ def write_json(path, facts, *, folder=None, sync=None):
 
 
 def read_json(path):
-    """What write_json wrote, or None where there is no such file or a power cut left it in pieces."""
+    """What write_json wrote; None when the file is missing or a power cut damaged it."""
     try:
         with open(path, "rb") as file:
             facts = json.loads(file.read())
@@ -104,7 +108,7 @@ def read_json(path):
 
 
 def remove(path):
-    """Whether there was a file to remove."""
+    """Remove the file. Returns True when there was one."""
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +117,7 @@ def remove(path):
 
 
 def is_same(path, descriptor):
-    """Whether the file at `path` is the one held open; its inode cannot go to another one meanwhile."""
+    """True when the file at `path` is the open one. While it is open, no other file can get its inode number."""
     try:
         there, held = os.stat(path, follow_symlinks=False), os.fstat(descriptor)
     except FileNotFoundError:
@@ -122,7 +126,7 @@ def is_same(path, descriptor):
 
 
 def entries(folder):
-    """The os.DirEntry of all that is in `folder`; none where there is no such folder."""
+    """The os.DirEntry objects of `folder`; an empty list when there is no such folder."""
     try:
         with os.scandir(folder) as found:
             return list(found)
@@ -131,7 +135,7 @@ def entries(folder):
 
 
 def changed_at(path):
-    """Seconds since the epoch at which it last changed; 0 when it is gone."""
+    """When the file last changed, in seconds since the epoch; 0 when it is gone."""
     try:
         return os.stat(path, follow_symlinks=False).st_mtime
     except FileNotFoundError:
@@ -139,5 +143,5 @@ def changed_at(path):
 
 
 def modified_at(found):
-    """The time at which what os.stat `found` changed last."""
+    """When the file last changed, as a datetime; `found` is what os.stat returned for it."""
     return datetime.fromtimestamp(found.st_mtime, UTC)

@@ -1,19 +1,4 @@
-"""The object store on the portal's own disk.
-
-    objects/<key>            the bytes of what is published
-    meta/<key>.json          what was learnt of them on the way in (a sidecar)
-    staged/<name>.data       a finished PUT that waits for its completion; <name>.json its sidecar
-    staged/<name>.*.tmp      a PUT on its way
-    multipart/<id>/          manifest.json, data, parts/<n>.json, and while a part is sent parts/<n>.writer
-    locks/                   files to lock, never removed
-
-Killed at any point, the store shows the old state or the new one: bytes are written aside, made
-durable and renamed. A sidecar is believed only while size and time of its bytes are the ones it
-names, and is worked out anew otherwise, so a lost or stale one heals itself.
-
-Locks are flock(2) on files of their own, so that threads and processes of one machine take turns;
-the kernel gives them back when their holder dies.
-"""
+"""The object store on the portal's own disk: ObjectStore on top of local_files."""
 
 import contextlib
 import fcntl
@@ -22,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 
 from django.conf import settings
 
@@ -33,7 +17,6 @@ from . import (
     ObjectMissing,
     Part,
     SignedRequest,
-    StoreFull,
     StoreUnavailable,
     TooLarge,
     WrongSize,
@@ -44,32 +27,24 @@ from . import (
 )
 from .body_files import BodyFile
 from .digests import Digests
+from .local_files import LocalFiles, checked_key, sidecar_of
 from .part_writer import PartWriter
 
-MAX_KEY_LENGTH = 900
-_KEY = re.compile(r"[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255})*")
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class LocalStore:
+class LocalStore(LocalFiles):
     """ObjectStore in a folder; several processes may share it.
 
-    With `fsync` off a power cut may lose what was acknowledged last, a killed process still nothing.
-    `body_files` is the folder in which a proxy puts bodies (BodyFile), if there is one: `sweep` looks there too.
+    With `fsync` off, a power cut may lose the bytes that were acknowledged last; a killed process still loses none.
+    `body_files` is the folder where a proxy writes bodies (BodyFile), or "": `sweep` cleans it too.
     """
 
     is_remote = False
 
     def __init__(self, root, *, fsync=True, body_files=""):
-        self.root = os.path.realpath(root)
-        self.fsync = fsync
+        super().__init__(root, fsync=fsync)
         self._body_files = body_files
-        self._objects, self._meta, self._staged, self._multipart, self._locks = (
-            os.path.join(self.root, name) for name in ("objects", "meta", "staged", "multipart", "locks")
-        )
-        with disk.refusing():
-            for folder in (self._objects, self._meta, self._staged, self._multipart, self._locks):
-                os.makedirs(folder, mode=0o750, exist_ok=True)
 
     @classmethod
     def from_settings(cls):
@@ -78,17 +53,17 @@ class LocalStore:
     # --- Single PUT -----------------------------------------------------------------------------
 
     def presign_put(self, key, *, file_id, size_bytes, content_type, expires_in, base_url=None):
-        claims = {"key": _checked(key), "file": str(file_id), "size": size_bytes, "type": content_type}
+        claims = {"key": checked_key(key), "file": str(file_id), "size": size_bytes, "type": content_type}
         token = signing.sign("put", claims, expires_in=expires_in)
         headers = {"Content-Type": content_type} if content_type else {}
         return SignedRequest(signing.url(token, base_url=base_url), headers, expires_in)
 
     def receive_put(self, key, stream, *, size_limit, content_type="", before_publish=None):
-        """Stage what `stream.read(n)` gives, replacing what was staged for `key`; returns its ObjectInfo.
+        """Stage the bytes that `stream.read(n)` returns, in place of what was staged for `key`. Returns the ObjectInfo.
 
-        `before_publish` is called when all bytes are there and may still refuse them. Raises
-        TooLarge beyond `size_limit`. Whatever is raised, what was staged before is untouched.
-        A BodyFile is moved, not copied, where it lies on the store's disk.
+        `before_publish` is called when all bytes have arrived; it may raise to refuse them. Raises TooLarge beyond
+        `size_limit`. Any error leaves what was staged before untouched. A BodyFile on the store's disk is moved, not
+        copied.
         """
         staged = self._staged_path(key)
         if not isinstance(stream, BodyFile):
@@ -98,7 +73,7 @@ class LocalStore:
             if before_publish:
                 before_publish()
             with self._lock(key):
-                disk.write_json(staged + ".json", _sidecar(temporary, info, content_type))
+                disk.write_json(staged + ".json", sidecar_of(temporary, info, content_type))
                 os.rename(temporary, staged + ".data")
             self._sync_folder(self._staged)
         return info
@@ -111,7 +86,7 @@ class LocalStore:
     def complete_put(self, key, *, size_bytes=None):
         staged = self._staged_path(key)
         with disk.refusing(), self._lock(key):
-            # What is published stays: bytes sent after that are not the ones that were looked at.
+            # Keep a published object: bytes sent after it was published have not been inspected.
             published = self.head(key)
             arrived = published or self._info(staged + ".data", staged + ".json")
             if arrived is None:
@@ -141,12 +116,12 @@ class LocalStore:
             raise ValueError("A multipart upload has a size and a part size.")
         upload_id = secrets.token_hex(16)
         folder = os.path.join(self._multipart, upload_id)
-        manifest = {"key": _checked(key), "size": size_bytes, "part_size": part_size, "content_type": content_type}
+        manifest = {"key": checked_key(key), "size": size_bytes, "part_size": part_size, "content_type": content_type}
         with disk.refusing():
             self._require_space(size_bytes)
             try:
                 os.makedirs(os.path.join(folder, "parts"), mode=0o750)
-                # Sparse: a part is written where it belongs, so that completing moves no bytes.
+                # A sparse file of the full size: each part is written at its place, so that completing moves no bytes.
                 with disk.opened(os.path.join(folder, "data"), os.O_RDWR | os.O_CREAT | os.O_EXCL) as data:
                     os.ftruncate(data, size_bytes)
                     self._sync(data)
@@ -159,15 +134,14 @@ class LocalStore:
         return upload_id
 
     def presign_part(self, key, upload_id, part_number, *, file_id, size_bytes, expires_in, base_url=None):
-        claims = {"key": _checked(key), "file": str(file_id), "size": size_bytes, "id": upload_id, "n": part_number}
+        claims = {"key": checked_key(key), "file": str(file_id), "size": size_bytes, "id": upload_id, "n": part_number}
         return signing.url(signing.sign("part", claims, expires_in=expires_in), base_url=base_url)
 
     def receive_part(self, key, upload_id, part_number, stream, *, size_limit, before_publish=None):
-        """Write a part where it belongs and record it; returns the Part.
+        """Write a part to its place in the file and record it. Returns the Part.
 
-        The part does not count from the first byte of a repeated PUT to its end: whatever is raised
-        after that, it must be sent again. Raises TooLarge beyond `size_limit` or the part's own
-        size, PartBusy, PartTakenOver, MultipartMissing.
+        A repeated PUT first removes the part's record. So if it fails, the part counts as missing and must be sent
+        again. Raises TooLarge beyond `size_limit` or the part's own size, PartBusy, PartTakenOver, MultipartMissing.
         """
         with disk.refusing():
             folder, manifest = self._open_upload(key, upload_id)
@@ -186,8 +160,8 @@ class LocalStore:
                 if before_publish:
                     before_publish()
                 self._sync(writer.data)
-                # Random, not a digest: it names this very PUT, and nothing is spent on a hash
-                # that could not be joined into that of the whole file.
+                # The ETag is random, so it identifies this one PUT. A SHA-256 of the part would cost time and could
+                # not be combined into that of the whole file.
                 etag = f"{crc32:08x}{secrets.token_hex(12)}"
                 writer.record({"size": size, "etag": etag, "crc32": crc32})
         return Part(part_number, etag, size)
@@ -211,7 +185,7 @@ class LocalStore:
 
     def _complete_multipart(self, key, folder, manifest, named):
         data = os.path.join(folder, "data")
-        found = os.stat(data)  # first: once it has moved, the parts are of no interest
+        found = os.stat(data)  # do this first: it raises FileNotFoundError once the file has been published
         records = _records(folder, manifest)
         parts.check(named, _parts(records), size_bytes=manifest["size"], part_size=manifest["part_size"])
         crc32 = 0
@@ -222,8 +196,8 @@ class LocalStore:
             raise StoreUnavailable
         info = ObjectInfo(found.st_size, f"{etags[:32]}-{len(records)}", None, crc32, disk.modified_at(found))
         with self._lock(key):
-            self._publish(data, key, _sidecar(data, info, manifest["content_type"]))
-        # Under the lock still: a connection that sends a part must not find its place again.
+            self._publish(data, key, sidecar_of(data, info, manifest["content_type"]))
+        # Remove the folder while the upload's lock is held, so that no connection that sends a part can use it again.
         shutil.rmtree(folder, ignore_errors=True)
         return info
 
@@ -240,6 +214,16 @@ class LocalStore:
             with self._lock(key):
                 self._tidy(key)
 
+    def _open_upload(self, key, upload_id):
+        """(folder, manifest) of an open multipart upload of `key`. Raises MultipartMissing."""
+        if not _UPLOAD_ID.fullmatch(upload_id):
+            raise MultipartMissing
+        folder = os.path.join(self._multipart, upload_id)
+        manifest = disk.read_json(os.path.join(folder, "manifest.json"))
+        if manifest is None or manifest["key"] != key:
+            raise MultipartMissing
+        return folder, manifest
+
     # --- Published objects ----------------------------------------------------------------------
 
     def write(self, key, stream, *, size_limit, content_type=""):
@@ -249,7 +233,7 @@ class LocalStore:
             self._spool(staged, stream, size_limit=size_limit) as (temporary, info),
             self._lock(key),
         ):
-            self._publish(temporary, key, _sidecar(temporary, info, content_type))
+            self._publish(temporary, key, sidecar_of(temporary, info, content_type))
         return info
 
     def head(self, key):
@@ -276,7 +260,7 @@ class LocalStore:
     def delete(self, key):
         path = self._path(self._objects, key)
         with disk.refusing(), self._lock(key):
-            # The sidecar first: killed in between, the object is still found and deleted again.
+            # Remove the sidecar first. If the process dies in between, the object is still listed and deleted later.
             disk.remove(self._path(self._meta, key) + ".json")
             disk.remove(path)
             self._tidy(key)
@@ -288,11 +272,11 @@ class LocalStore:
             yield from self._walk(start, folder, prefix)
 
     def presign_get(self, key, *, filename, content_type, expires_in, claims, base_url=None):
-        signed = {"key": signing.mark_of(_checked(key)), "name": filename, "type": content_type, "claims": claims}
+        signed = {"key": signing.mark_of(checked_key(key)), "name": filename, "type": content_type, "claims": claims}
         return signing.url(signing.sign("get", signed, expires_in=expires_in), base_url=base_url)
 
     def expire_after(self, days_by_prefix):
-        return False  # a disk has no rules; the portal's own clean-up is all there is
+        return False  # a disk has no such rules; only the portal's own clean-up deletes files
 
     def sweep(self, *, older_than):
         limit = older_than.timestamp()
@@ -312,172 +296,9 @@ class LocalStore:
                     removed += 1
         return removed
 
-    # --- Below the protocol ---------------------------------------------------------------------
-
-    def _path(self, base, key):
-        """Where `key` is under `base`; its folders may not be there. Raises ObjectMissing when a link leads out."""
-        *folders, name = _checked(key).split("/")
-        path = base
-        for folder in folders:
-            path = f"{path}/{folder}"
-            try:
-                if stat.S_ISLNK(os.lstat(path).st_mode):
-                    raise ObjectMissing(key)
-            except (FileNotFoundError, NotADirectoryError):
-                return f"{base}/{key}"  # nor is anything below it
-        return f"{path}/{name}"
-
-    def _staged_path(self, key):
-        return os.path.join(self._staged, hashlib.sha256(_checked(key).encode()).hexdigest()[:40])
-
-    def _open_upload(self, key, upload_id):
-        """(folder, manifest) of an open multipart upload of `key`. Raises MultipartMissing."""
-        if not _UPLOAD_ID.fullmatch(upload_id):
-            raise MultipartMissing
-        folder = os.path.join(self._multipart, upload_id)
-        manifest = disk.read_json(os.path.join(folder, "manifest.json"))
-        if manifest is None or manifest["key"] != key:
-            raise MultipartMissing
-        return folder, manifest
-
-    @contextlib.contextmanager
-    def _spool(self, prefix, stream, *, size_limit):
-        """Write the stream to a durable temporary file beside `prefix`; gives (path, ObjectInfo).
-
-        The file is gone at the end unless the block moved it.
-        """
-        path = f"{prefix}.{secrets.token_hex(8)}.tmp"
-        try:
-            is_there = isinstance(stream, BodyFile) and stream.move_to(path)
-            flags = os.O_RDONLY if is_there else os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with disk.opened(path, flags) as file, Digests() as digests:
-                size = 0
-                while block := stream.read(BLOCK_SIZE):
-                    size += len(block)
-                    if size > size_limit:
-                        raise TooLarge(size_limit)
-                    digests.update(block)
-                    if not is_there:
-                        disk.write_all(file, block)
-                sha256, crc32 = digests.finish()
-                self._sync(file)
-                info = ObjectInfo(size, sha256[:32], sha256, crc32, disk.modified_at(os.fstat(file)))
-            yield path, info
-        finally:
-            disk.remove(path)
-
-    def _publish(self, source, key, sidecar):
-        """Move the durable file `source` to `key`. The sidecar goes first: alone it means nothing."""
-        path, meta = self._path(self._objects, key), self._path(self._meta, key) + ".json"
-        if sidecar:
-            # By way of staged/, where sweep() finds what a kill leaves.
-            self._into_folders(meta, lambda: disk.write_json(meta, sidecar, folder=self._staged))
-        fresh = self._into_folders(path, lambda: os.rename(source, path))
-        for folder in fresh:
-            self._sync_folder(folder)
-
-    def _into_folders(self, path, act):
-        """Make the folders above `path` and act; returns the folders that got a new entry, deepest first.
-
-        Another thread may delete the last object of a folder at the same moment and the folder with
-        it, hence the repetition.
-        """
-        folder = os.path.dirname(path)
-        changed = [folder]
-        for attempt in range(100):
-            while not os.path.isdir(changed[-1]):
-                changed.append(os.path.dirname(changed[-1]))
-            try:
-                os.makedirs(folder, mode=0o750, exist_ok=True)
-                act()
-            except (FileNotFoundError, FileExistsError):  # makedirs raises the latter for a folder just removed
-                if attempt == 99:
-                    raise
-            else:
-                break
-        return changed
-
-    def _tidy(self, key):
-        """Remove what an object that is gone leaves: its sidecar and folders nothing is in any more."""
-        for base, suffix in ((self._meta, ".json"), (self._objects, "")):
-            path = self._path(base, key) + suffix
-            if suffix and not os.path.lexists(self._path(self._objects, key)):
-                disk.remove(path)
-            folder = os.path.dirname(path)
-            while folder != base:
-                try:
-                    os.rmdir(folder)
-                except FileNotFoundError:
-                    pass  # never made, or another thread was faster
-                except OSError:
-                    break  # in use
-                folder = os.path.dirname(folder)
-
-    def _info(self, path, sidecar_path):
-        """ObjectInfo of the bytes at `path`, from the sidecar or, failing that, by reading them. None without bytes."""
-        descriptor = disk.open_regular(path)
-        if descriptor is None:
-            return None
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            found = os.fstat(descriptor)
-            known = disk.read_json(sidecar_path)
-            if known and known.get("size") == found.st_size and known.get("mtime_ns") == found.st_mtime_ns:
-                return ObjectInfo(
-                    found.st_size, known["etag"], known["sha256"], known["crc32"], disk.modified_at(found)
-                )
-            with Digests() as digests:
-                while block := file.read(BLOCK_SIZE):
-                    digests.update(block)
-                sha256, crc32 = digests.finish()
-        info = ObjectInfo(found.st_size, sha256[:32], sha256, crc32, disk.modified_at(found))
-        with contextlib.suppress(OSError):  # on a read-only disk it is worked out every time
-            healed = {**_sidecar(path, info, (known or {}).get("content_type", "")), "mtime_ns": found.st_mtime_ns}
-            os.makedirs(os.path.dirname(sidecar_path), mode=0o750, exist_ok=True)
-            disk.write_json(sidecar_path, healed, folder=self._staged)
-        return info
-
-    def _walk(self, folder, key_prefix, wanted):
-        # With its slash a folder sorts where its keys do: "a-b" before "a/b" before "ab".
-        entries = sorted(disk.entries(folder), key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
-        for entry in entries:
-            key = key_prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if (key + "/").startswith(wanted) or wanted.startswith(key + "/"):
-                    yield from self._walk(entry.path, key + "/", wanted)
-            elif key.startswith(wanted) and entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                    found = entry.stat(follow_symlinks=False)
-                    yield key, found.st_size, disk.modified_at(found)
-
-    def _require_space(self, size_bytes):
-        """Refuse at once what cannot fit, rather than after hours of sending."""
-        found = os.statvfs(self.root)
-        if found.f_blocks and size_bytes > found.f_bavail * found.f_frsize:
-            raise StoreFull
-
-    def _lock(self, key):
-        """A lock per key (or rather per 1/256 of them), for the moment in which files change places."""
-        return disk.locked(os.path.join(self._locks, hashlib.sha256(key.encode()).hexdigest()[:2]), fcntl.LOCK_EX)
-
-    def _sync(self, descriptor):
-        if self.fsync:
-            getattr(os, "fdatasync", os.fsync)(descriptor)
-
-    def _sync_folder(self, path):
-        if self.fsync:
-            with contextlib.suppress(FileNotFoundError), disk.opened(path, os.O_RDONLY | os.O_DIRECTORY) as folder:
-                os.fsync(folder)
-
-
-def _checked(key):
-    """The key itself, when it is one. Raises ValueError: keys are made by the portal, not by its users."""
-    if len(key) > MAX_KEY_LENGTH or not _KEY.fullmatch(key) or not {".", ".."}.isdisjoint(key.split("/")):
-        raise ValueError(f"{key!r} is no object key.")
-    return key
-
 
 def _records(folder, manifest):
-    """{part number: its record}, ascending; a part without a readable record has not been received."""
+    """{part number: its record}, ascending. A part without a readable record counts as not received."""
     found = {}
     for number in range(1, parts.count(size_bytes=manifest["size"], part_size=manifest["part_size"]) + 1):
         if record := disk.read_json(os.path.join(folder, "parts", f"{number}.json")):
@@ -487,14 +308,3 @@ def _records(folder, manifest):
 
 def _parts(records):
     return [Part(number, record["etag"], record["size"]) for number, record in records.items()]
-
-
-def _sidecar(path, info, content_type):
-    return {
-        "size": info.size_bytes,
-        "mtime_ns": os.stat(path, follow_symlinks=False).st_mtime_ns,
-        "etag": info.etag,
-        "sha256": info.sha256,
-        "crc32": info.crc32,
-        "content_type": content_type,
-    }

@@ -1,21 +1,21 @@
-"""How long the store takes, for /metrics: the portal's one store is of a class made here."""
+"""Measure how long the store takes, for /metrics. `get_store()` uses a class made here."""
 
 import threading
 import time
 
-from config import metrics
 from config.errors import Refused
+from config.watch import metrics
 
-# What takes the store's time; to sign a URL takes none.
+# The calls that make the store work. Signing a URL is not among them: it does not ask the store.
 CALLS = ("received", "complete_put", "discard_put", "create_multipart", "list_parts", "complete_multipart")
 CALLS += ("abort_multipart", "write", "head", "open", "delete", "expire_after")
 _inside = threading.local()
 
 
 def metered(store_class):
-    """A subclass under the same name, whose CALLS are timed, and `read_range` up to its first block.
+    """A subclass of the same name that times its CALLS, and `read_range` up to its first block.
 
-    Calls that a store makes to itself count with the one they are part of.
+    When a store calls itself inside one of CALLS, only the outer call is counted.
     """
 
     def timed(name):
@@ -49,7 +49,7 @@ def _measured(name, call, *arguments, **options):
     try:
         return call(*arguments, **options)
     except Exception as error:
-        # What is not there or not as announced is an answer; what is away or broken is none.
+        # Count failures of the store only. A 4xx, such as for a missing object, is a proper answer.
         if not isinstance(error, Refused) or error.status >= 500:
             metrics.STORE_ERRORS.labels(name).inc()
         raise

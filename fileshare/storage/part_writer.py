@@ -1,4 +1,4 @@
-"""The right to send one part of a multipart upload to the local store."""
+"""Locking for the parts of multipart uploads in the local store: one connection at a time writes a part."""
 
 import contextlib
 import fcntl
@@ -14,31 +14,32 @@ from . import MultipartMissing, disk
 PART_WAIT_SECONDS = 2
 """How long a second PUT of a part waits for the first to end."""
 PART_IDLE_SECONDS = 15
-"""A PUT of a part that got no block for this long has lost its client: the next one takes over."""
+"""A PUT of a part that received no block for this long has lost its client. The next PUT of the part takes over."""
 
 
 class PartBusy(Refused):
-    """503: another connection is sending this very part."""
+    """503: another connection is sending this part."""
 
     def __init__(self):
         super().__init__(503, "part_busy", _("Another connection is sending this part."), retry_after=PART_WAIT_SECONDS)
 
 
 class PartTakenOver(Refused):
-    """409: this connection stood still and another one sends the part by now."""
+    """409: this connection stood still, and another one has taken over the part."""
 
     def __init__(self):
-        super().__init__(409, "part_taken_over", _("Another connection has taken over this part."))
+        text = _("Another connection has taken over this part.")
+        super().__init__(409, "part_taken_over", text, retry_after=PART_WAIT_SECONDS)
 
 
 class PartWriter:
-    """The right to write one part, held while its bytes come in.
+    """The right to write one part, held while its bytes arrive.
 
-    The holder keeps a lock on parts/<n>.writer, which dies with its process, and touches the file
-    with each block. A connection may stand still for hours after its client has gone; the next PUT
-    of the part then puts a new file in the place of the old one, and the late writer finds out
-    before it can write. `lock` makes that certain: writing takes it shared, taking over, completing
-    and aborting take it alone.
+    The holder locks parts/<n>.writer and touches the file with each block. The kernel frees the lock when the
+    process ends. But a connection may stand still for hours after its client has gone. Therefore the next PUT of the
+    part replaces an idle writer file with a new one, and the old writer notices that before it writes again. The
+    file `lock` makes this safe: a writer holds it shared while it writes a block; a request that takes over, completes
+    or aborts holds it exclusively.
     """
 
     def __init__(self, folder, part_number):
@@ -66,7 +67,7 @@ class PartWriter:
                 disk.remove(self._path)
 
     def forget_record(self, sync_folder):
-        """The part does not count from here on, not even after a power cut."""
+        """Remove the part's record. From here on the part does not count, not even after a power cut."""
         with self._mine():
             if disk.remove(self._record):
                 sync_folder(os.path.dirname(self._record))
@@ -90,7 +91,7 @@ class PartWriter:
                 except BlockingIOError:
                     self._remove_idle(claim)
                 else:
-                    # The file may have been its last holder's, who removed it on leaving.
+                    # The last holder may have removed the file before this lock was granted. Then try again.
                     if disk.is_same(self._path, claim):
                         os.utime(claim)
                         yield claim
@@ -101,7 +102,9 @@ class PartWriter:
 
     def _remove_idle(self, claim):
         with self._held(fcntl.LOCK_EX):
-            if time.time() - os.fstat(claim).st_mtime > PART_IDLE_SECONDS and disk.is_same(self._path, claim):
+            os.utime(self._lock)  # "now" by the clock that dated the claim: a shared disk may have its own
+            idle = os.fstat(self._lock).st_mtime - os.fstat(claim).st_mtime
+            if idle > PART_IDLE_SECONDS and disk.is_same(self._path, claim):
                 disk.remove(self._path)
 
     @contextlib.contextmanager
@@ -114,7 +117,10 @@ class PartWriter:
 
     @contextlib.contextmanager
     def _mine(self):
-        """As long as nobody took over and the upload is neither completed nor aborted."""
+        """Run the block only while this writer holds the part and the upload is open, and keep it so meanwhile.
+
+        Raises PartTakenOver, or MultipartMissing when the upload was completed or aborted.
+        """
         with self._held(fcntl.LOCK_SH):
             if not disk.is_same(os.path.join(self._folder, "data"), self.data):
                 raise MultipartMissing

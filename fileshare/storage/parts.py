@@ -1,4 +1,4 @@
-"""Do the parts named for a multipart upload add up to the file that was declared?"""
+"""Check that the parts a client names to complete a multipart upload make the declared file."""
 
 from django.utils.translation import gettext as _
 
@@ -6,7 +6,7 @@ from . import PartsInvalid
 
 
 def size_of(number, *, size_bytes, part_size):
-    """How long part `number` (from 1) is. Raises PartsInvalid for a number the upload does not have."""
+    """The size of part `number` (from 1) in bytes. Raises PartsInvalid for a number the upload does not have."""
     start = (number - 1) * part_size
     if not 0 <= start < size_bytes:
         raise PartsInvalid("missing_part", _("This upload has no part %(number)d.") % {"number": number})
@@ -14,12 +14,12 @@ def size_of(number, *, size_bytes, part_size):
 
 
 def count(*, size_bytes, part_size):
-    """How many parts there are."""
+    """The number of parts."""
     return -(-size_bytes // part_size)
 
 
 def check(named, received, *, size_bytes, part_size):
-    """Raise PartsInvalid unless `named` are all the parts, each once, ascending, and as they were `received`."""
+    """Raise PartsInvalid unless `named` lists all parts, each once, ascending, with the ETags of `received`."""
     numbers = [part.part_number for part in named]
     if numbers != sorted(set(numbers)):
         raise PartsInvalid("parts_out_of_order", _("Parts must be named once each, in ascending order."))

@@ -1,7 +1,7 @@
-"""Which bytes a request asks for (RFC 9110 §13 and §14), as far as the portal serves it: one range.
+"""Which bytes a request asks for (RFC 9110 §13 and §14). The portal serves one range for each request.
 
-Whoever sends the bytes and whoever decides whether they may be sent read the request here, so the two
-never understand it differently; behind nginx, as nginx will read it.
+Two places need this: the code that sends bytes, and the code that counts downloads and spends links. Both use this
+module, so they never read a request differently. Behind nginx, this module reads the request as nginx will.
 """
 
 import re
@@ -11,13 +11,13 @@ from django.conf import settings
 from django.utils.http import http_date, parse_etags, quote_etag
 
 UNSATISFIABLE = object()
-"""What `parse` returns for a range that begins behind the end: the answer is 416."""
+"""What `parse` returns for a range that begins behind the end of the object: the answer is 416."""
 
 _ONE_RANGE = re.compile(r"bytes=([0-9]{0,40})-([0-9]{0,40})", re.IGNORECASE)
 
 
 class Selection(NamedTuple):
-    """What a request gets: `status` 200, 206, 304 or 416, and for the first two the bytes from `start` to `end`."""
+    """The answer to a request: `status` 200, 206, 304 or 416. With 200 and 206, the bytes from `start` to `end`."""
 
     status: int
     start: int
@@ -25,12 +25,15 @@ class Selection(NamedTuple):
 
     @property
     def has_bytes(self):
-        """True when bytes of the object are sent."""
+        """True when the answer holds bytes of the object."""
         return self.status in (200, 206)
 
 
 def validators(info, *, own=False):
-    """(ETag, Last-Modified) of an object as its sender writes them: nginx, where it sends and not we (`own`)."""
+    """(ETag, Last-Modified) of an object, as the answer will have them.
+
+    With X_ACCEL_PREFIX nginx sends the object and makes its own ETag. `own` is True when the portal sends it even then.
+    """
     modified = info.modified_at.timestamp()
     if settings.X_ACCEL_PREFIX and not own:
         return f'"{int(modified):x}-{info.size_bytes:x}"', http_date(modified)
@@ -38,7 +41,7 @@ def validators(info, *, own=False):
 
 
 def select(headers, info, *, own=False):
-    """The Selection of a request's headers from the object of `info` (etag, modified_at, size_bytes)."""
+    """The Selection for a request with `headers` for an object; `info` has etag, modified_at and size_bytes."""
     etag, modified = validators(info, own=own)
     if _names(headers.get("If-None-Match"), etag):
         return Selection(304, 0, 0)
@@ -52,7 +55,7 @@ def select(headers, info, *, own=False):
 
 
 def _names(header, etag):
-    """Whether an If-None-Match names the ETag; weakly compared, as RFC 9110 asks."""
+    """True when an If-None-Match header names the ETag. Compares weakly, as RFC 9110 requires."""
     tags = parse_etags(header) if header else []
     return "*" in tags or etag in (tag.removeprefix("W/") for tag in tags)
 
@@ -60,8 +63,8 @@ def _names(header, etag):
 def parse(header, size):
     """(start, end) with `end` exclusive, None for the whole object, or UNSATISFIABLE.
 
-    A header that is malformed, in another unit or asks for several ranges is ignored, as the RFC
-    allows and S3 does: the caller then sends the whole object with a 200.
+    A header that is malformed, uses another unit or asks for several ranges is ignored, as the RFC
+    allows and S3 does. The caller then sends the whole object with a 200.
     """
     match = _ONE_RANGE.fullmatch(header or "")
     if not match or match[1] == match[2] == "":
@@ -70,7 +73,7 @@ def parse(header, size):
         length = int(match[2])
         if length == 0:
             return UNSATISFIABLE
-        # The last bytes of nothing are satisfiable, yet no Content-Range can say so.
+        # "The last n bytes" of an empty object is a valid range, but no Content-Range header can express it.
         return (max(0, size - length), size) if size else None
     start = int(match[1])
     last = int(match[2]) if match[2] else size - 1

@@ -1,14 +1,14 @@
 """The object store in an S3 bucket, or in any service that speaks S3 (API Reference, version 2006-03-01).
 
     files/...      published objects
-    staging/<key>  a single PUT that waits for its completion, which copies it to <key> inside the store
+    staging/<key>  a single PUT that is not completed yet; completing copies it to <key> inside the store
 
-A presigned PUT stays good until it expires, whatever has happened to its object meanwhile: bytes are
-therefore sent beside the place where they are read from. The parts of a multipart upload need no such
-care, for its id is worth nothing once it is completed.
+A presigned PUT works until it expires, even after its upload was completed. Therefore clients send to staging/, and
+users read from files/: a late PUT cannot replace a published object. Multipart uploads need no staging: once an upload
+is completed, its id takes no more parts.
 
-Connection, keys and addressing are those of `config.bucket`, the portal's one S3 configuration; the calls
-are boto3's, whose clients are safe to share between threads.
+Connection, keys and addressing come from `config.outside.bucket`, the portal's one S3 configuration. The calls go
+through boto3, whose clients are safe to share between threads.
 """
 
 import io
@@ -29,10 +29,10 @@ from django.utils.http import quote_etag
 from django.utils.translation import gettext as _
 from urllib3.exceptions import HTTPError
 
-from config.bucket import make_client
 from config.errors import Conflict
-from config.outage import Outage
-from fileshare.filenames import content_disposition
+from config.outside.bucket import make_client
+from config.outside.outage import Outage
+from fileshare.content.filenames import content_disposition
 
 from . import (
     BLOCK_SIZE,
@@ -56,16 +56,17 @@ logger = logging.getLogger(__name__)
 
 MULTIPART_PREFIXES = ("files/", "backups/")
 NO_ANSWER = (ConnectTimeoutError, ReadTimeoutError)
-"""What took its time to fail; a connection that is refused costs none, and whoever comes next may be lucky."""
+"""Errors that cost a long wait, after which the next calls are refused at once (OUTAGE_SECONDS). A refused connection
+is not among them: it fails at once, so the next call may try again."""
 OUTAGE_SECONDS = 3
-"""How long after a call without an answer the next ones are refused unasked."""
+"""How long after a call without an answer the next calls are refused without asking the service."""
 PATIENT = {"read_timeout": 300, "retries": {"mode": "standard", "total_max_attempts": 2}}
-"""Putting a large object together, or copying it, takes S3 minutes."""
+"""Options for slow calls: S3 needs minutes to copy a large object or to put one together."""
 READ_ATTEMPTS = 4
-"""How often a range is asked for again, from where it broke off, without a byte of progress."""
+"""After so many attempts in a row without a new byte `read_range` gives up. Each resumes where the last broke off."""
 READER_BUFFER_BYTES = 256 * 1024
 WRITE_PART_BYTES = 16 * 1024 * 1024
-"""What `write` holds in memory; ten thousand parts of it are 156 GiB."""
+"""The size of the parts that `write` sends, one in memory at a time. S3 takes ten thousand parts, which is 156 GiB."""
 
 _MISSING = {"NoSuchKey", "NotFound", "404"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
@@ -73,10 +74,11 @@ _PARTS = {"InvalidPart": "wrong_etag", "InvalidPartOrder": "parts_out_of_order",
 
 
 class S3Store:
-    """ObjectStore in the bucket `name`. `client` talks to the service, `patient` too where an answer may take
-    minutes, `public` signs URLs for its outside address.
+    """ObjectStore in the bucket `name`.
 
-    `encryption` holds the parameters of server-side encryption, for each call that makes an object.
+    `client` makes the calls; `patient` makes those that may take minutes; `public` signs URLs for the address by
+    which browsers reach the service. `encryption` holds the parameters of server-side encryption for each call that
+    makes an object.
     """
 
     is_remote = True
@@ -103,7 +105,7 @@ class S3Store:
     # --- Single PUT -----------------------------------------------------------------------------
 
     def presign_put(self, key, *, file_id, size_bytes, content_type, expires_in, base_url=None):
-        # What is named here is part of the signature: S3 refuses any other length or type.
+        # These values are part of the signature: S3 refuses any other length or type.
         facts = {"ContentLength": size_bytes, **self._encryption}
         headers = {_ENCRYPTION_HEADERS[name]: value for name, value in self._encryption.items()}
         if content_type:
@@ -115,7 +117,7 @@ class S3Store:
         return self.head(key) or self.head(STAGING + key)
 
     def complete_put(self, key, *, size_bytes=None):
-        # What is published stays: bytes sent after that are not the ones that were looked at.
+        # Keep a published object: bytes sent after it was published have not been inspected.
         published = self.head(key)
         arrived = published or self.head(STAGING + key)
         if arrived is None:
@@ -140,13 +142,14 @@ class S3Store:
                     Key=key,
                     CopySource=staged,
                     CopySourceIfMatch=f'"{etag}"',
-                    # Not the headers its sender may have added, such as an encoding that makes other bytes of it.
+                    # Drop headers that the sender may have added. A Content-Encoding, for example, would make
+                    # browsers decode the bytes to something else than was inspected.
                     MetadataDirective="REPLACE",
                     ContentType=content_type,
                     **self._encryption,
                 )
         except ObjectMissing:
-            pass  # another request has completed it between the calls
+            pass  # another request completed the upload between the calls
 
     def discard_put(self, key):
         self.delete(STAGING + key)
@@ -172,8 +175,10 @@ class S3Store:
         return self._received(key, upload_id, set())
 
     def _received(self, key, upload_id, named):
-        """The parts by number. Some services list one that was sent twice twice: the one `named`, a set of
-        (number, etag), counts, else the later one."""
+        """The received parts, ordered by number. `named` is a set of (number, etag).
+
+        Some services list a part twice when it was sent twice. Then the one in `named` counts, else the later one.
+        """
         with self._asking(key):
             pages = self.client.get_paginator("list_parts").paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
             found = [part for page in pages for part in page.get("Parts", [])]
@@ -195,7 +200,7 @@ class S3Store:
                     Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": whole}
                 )
         except MultipartMissing:
-            pass  # another request has completed it between the two calls
+            pass  # another request completed the upload between the two calls
         return self._published(key)
 
     def _published(self, key):
@@ -217,7 +222,7 @@ class S3Store:
         facts = {"ContentType": content_type, **self._encryption} if content_type else self._encryption
         with Digests() as digests, self._asking(key):
             source = _Measured(stream, size_limit, digests)
-            # In this thread, one part after the other: what is in memory is one part.
+            # Send one part after the other in this thread, so that only one part is in memory.
             self.patient.upload_fileobj(
                 source,
                 self.bucket,
@@ -324,12 +329,12 @@ class S3Store:
             return self._public.generate_presigned_url(
                 method, Params={"Bucket": self.bucket, "Key": key, **facts}, ExpiresIn=expires_in
             )
-        except BotoCoreError as error:  # no key to sign with: those of a role have to be fetched
+        except BotoCoreError as error:  # no key to sign with: the keys of a role have to be fetched, and that failed
             raise StoreUnavailable from error
 
     @contextmanager
     def _asking(self, key):
-        """Errors of the service as refusals, and in the log where those who run the portal have to know."""
+        """Turn errors of the service into refusals, and log those that the administrator has to know of."""
         with self._outage.passed():
             try:
                 yield
@@ -352,7 +357,8 @@ class S3Store:
         if code == "NoSuchUpload":
             return MultipartMissing()
         if code == "PreconditionFailed":
-            return Conflict(_("The bytes were sent again meanwhile. Complete the upload again."), code="bytes_changed")
+            text = _("The bytes were sent again meanwhile. Complete the upload again.")
+            return Conflict(text, code="bytes_changed", retry_after=1)
         if code in _PARTS:
             return PartsInvalid(_PARTS[code], error.response["Error"].get("Message", code))
         if code in _FULL or status in _FULL:
@@ -369,7 +375,7 @@ _ENCRYPTION_HEADERS = {
 
 
 class _Measured:
-    """The bytes of `stream` on their way to the bucket: counted, hashed, and no more than `size_limit`."""
+    """A stream for `write` that counts and hashes the bytes of `stream` and allows at most `size_limit` of them."""
 
     def __init__(self, stream, size_limit, digests):
         self._stream = stream
@@ -389,7 +395,7 @@ class _Measured:
 
 
 class _Reader(io.RawIOBase):
-    """An object as a seekable file; each read is a ranged GET, so it wants a buffer around it."""
+    """An object as a seekable file. Each read is a ranged GET, so wrap it in a buffer."""
 
     def __init__(self, store, key, info):
         self._store = store

@@ -1,24 +1,24 @@
-"""The signed URLs of the local store: what they allow is written in them, and nothing else is needed.
+"""The signed URLs of the local store. A URL itself holds what it allows; the portal stores nothing about it.
 
-HMAC-SHA256 by django.core.signing, keyed by SECRET_KEY; SECRET_KEY_FALLBACKS still open older
-URLs. A token opens for the one purpose it was signed for.
+They are signed with HMAC-SHA256 by django.core.signing, keyed by SECRET_KEY; older URLs stay valid while their key is
+in SECRET_KEY_FALLBACKS. A token is valid only for the purpose it was signed for.
 """
 
 import hashlib
 import time
 
-from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from config.errors import Refused
+from config.http.site_path import absolute
 
 PURPOSES = ("put", "part", "get")
 
 
 def sign(purpose, claims, *, expires_in):
-    """A URL-safe token holding `claims` (JSON values), good for `expires_in` seconds for this purpose."""
+    """A URL-safe token that holds `claims` (JSON values), valid for this purpose for `expires_in` seconds."""
     claims = {**claims, "exp": int(time.time()) + expires_in}
     return f"{purpose}.{_signer(purpose).sign_object(claims)}"
 
@@ -26,8 +26,8 @@ def sign(purpose, claims, *, expires_in):
 def verify(token, *purposes):
     """(purpose, claims) of a token signed for one of `purposes`.
 
-    Raises Refused 403, as S3 does: `signature_invalid` when it was not signed here for such a
-    purpose, `url_expired` when its time is over.
+    Raises Refused 403, as S3 does: `signature_invalid` when the portal did not sign it for one of these
+    purposes, `url_expired` when it has expired.
     """
     purpose, _dot, signed = token.partition(".")
     if purpose not in purposes or purpose not in PURPOSES:
@@ -42,14 +42,14 @@ def verify(token, *purposes):
 
 
 def mark_of(key):
-    """What tells one object key from others and shows nothing of it: whoever is outside learns no folder's name."""
+    """A hash that stands for an object key. Put it into URLs instead of the key, which would show the folder's name."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def url(token, *, base_url=None):
-    """The address of a token: absolute with SITE_URL, or with `base_url` when given; "" gives a bare path."""
-    base = settings.SITE_URL if base_url is None else base_url
-    return base.rstrip("/") + reverse("store-object", args=[token])
+    """The address of a token: absolute at the host of SITE_URL, or with `base_url` when given; "" gives a bare path."""
+    path = reverse("store-object", args=[token])
+    return absolute(path) if base_url is None else base_url.rstrip("/") + path
 
 
 def _signer(purpose):

@@ -1,54 +1,26 @@
-"""A ZIP on its way: exact length, and any range of it."""
+"""Download several files as one ZIP: the chosen ones, or a whole folder."""
 
 import uuid
 
 from django.contrib.auth.decorators import login_required
-from django.http import StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from config.access import is_uuid
-from config.throttling import throttle
+from config.http.throttling import throttle
+from fileshare import folders
+from fileshare.outgoing import archives
+from fileshare.outgoing.sending import send_archive
 
-from .. import archives, folders
-from ..filenames import content_disposition
 from ..models import File
-from ..storage import ObjectInfo
-from .sending import answer_range
-
-
-def send_archive(request, stream, *, headers):
-    """The answer that sends what `headers` ask of `stream`. Its Link header says where to go on."""
-    info = ObjectInfo(
-        size_bytes=stream.size_bytes,
-        etag=stream.archive.pk.hex,
-        sha256=None,
-        crc32=None,
-        modified_at=stream.archive.created_at.replace(microsecond=0),
-    )
-
-    def body(start, end):
-        return StreamingHttpResponse(stream.read(start, end))
-
-    response = answer_range(request, info, body, headers=headers, own=True)
-    again = request.build_absolute_uri(reverse("api-bulk-again", args=[stream.archive.pk]))
-    response["Link"] = f'<{again}>; rel="alternate"; type="application/zip"'
-    response["Content-Type"] = "application/zip"
-    response["Content-Disposition"] = content_disposition(archives.FILENAME)
-    response["Cache-Control"] = "private, no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    # nginx would gather it in a file before a slow client has read it.
-    response["X-Accel-Buffering"] = "no"
-    return response
 
 
 @login_required
 @require_POST
 def download_chosen(request):
-    """The chosen files of a table (`file_ids`) as one ZIP; with `partial` those of them that are still to be had.
+    """Send the chosen files of a table (`file_ids`) as one ZIP; with `partial` only those still available.
 
-    Without it, when some are not, a page that says so and offers the others.
+    Without `partial`, when some files are no longer available, show a page that offers the others.
     """
     throttle(request, "download_url")
     ids = list(dict.fromkeys(uuid.UUID(text) for text in request.POST.getlist("file_ids") if is_uuid(text)))
@@ -66,7 +38,7 @@ def download_chosen(request):
 @login_required
 @require_POST
 def download_folder(request, slug, subfolder_slug=None):
-    """A whole folder, or one of its subfolders, as one ZIP."""
+    """Send a whole folder, or one of its subfolders, as one ZIP."""
     throttle(request, "download_url")
     folder = folders.visible_folder(user=request.user, slug=slug)
     subfolder = folders.subfolder_of(folder, slug=subfolder_slug) if subfolder_slug else None

@@ -1,9 +1,9 @@
-"""The front door."""
+"""The first page of the portal."""
 
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config.pagination import keyset_page
+from config.api.pagination import keyset_page
 
 from .. import folders
 from ..models import File, Folder

@@ -1,4 +1,4 @@
-"""File requests: the owner's pages, and the one page that people without an account see."""
+"""File requests: the pages of their owners, and the page on which people without an account send files."""
 
 from uuid import UUID
 
@@ -12,17 +12,18 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from config import qr
 from config.access import get_visible, is_uuid
+from config.api.pagination import keyset_page
+from config.drawing import qr
 from config.errors import Invalid, Refused
 from config.forms import attempt
-from config.pagination import keyset_page
-from config.throttling import throttle
+from config.http.throttling import throttle
+from fileshare.content import file_types
+from fileshare.requests import addresses, file_requests, invitations, sender_cookies, senders
+from fileshare.space.request_room import RequestOver
 
-from .. import file_requests, file_types, sender_cookies
 from ..forms.file_requests import FileRequestForm, InvitationForm, SenderForm
 from ..models import FileRequest, Folder, RequestState
-from ..receiving import RequestOver
 
 PAGE = 50
 MAX_PLACES = 200
@@ -35,7 +36,7 @@ SENT_SHOWN = 50
 @login_required
 @require_safe
 def request_list(request):
-    """The user's file requests, newest first; a super's list has everybody's."""
+    """The user's file requests, newest first; a super sees the requests of all users."""
     rows = FileRequest.objects.visible_to(request.user).with_right().select_related("owner", "folder", "subfolder")
     page = keyset_page(rows, request=request, time_field="created_at", default_limit=PAGE)
     return render(request, "fileshare/requests.html", {"page": page})
@@ -45,7 +46,7 @@ def request_list(request):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_request(request):
-    """Ask for files; `folder_id` and `subfolder_id` of the address say where they are wanted."""
+    """Create a file request. `folder_id` and `subfolder_id` in the address choose the folder in advance."""
     ids = [request.GET.get(name, "") for name in ("folder_id", "subfolder_id")]
     form = FileRequestForm(
         request.POST if request.method == "POST" else None,
@@ -61,9 +62,9 @@ def new_request(request):
 
 
 def _places(user, *, named=""):
-    """The folders and subfolders `user` may upload to, as choices; their own comes first, under another name.
+    """Choices: the folders and subfolders `user` may upload to, without their own folder, which the form adds.
 
-    Of many only the first, and besides them the folder whose id is `named`.
+    At most MAX_PLACES folders are listed, and in addition the folder whose id is `named`.
     """
     rows = Folder.objects.uploadable_by(user).exclude(owner=user).in_order().prefetch_related("subfolders")
     folders = list(rows[:MAX_PLACES])
@@ -79,7 +80,7 @@ def _places(user, *, named=""):
 @login_required
 @require_safe
 def file_request(request, request_id):
-    """One request: its address, what came and from whom, and what can be changed."""
+    """One request: its address, the received files with their senders, and the forms that change it."""
     return _request_page(request, request_id)
 
 
@@ -87,7 +88,7 @@ def _request_page(request, request_id, *, form=None, invitation_form=None, statu
     rows = FileRequest.objects.visible_to(request.user).select_related("owner", "folder", "subfolder")
     row = get_visible(request_id, rows)
     received = row.received.select_related("sender", "file")
-    address = file_requests.address(row)
+    address = addresses.address(row)
     context = {
         "file_request": row,
         "state": row.state,
@@ -104,7 +105,7 @@ def _request_page(request, request_id, *, form=None, invitation_form=None, statu
 @login_required
 @require_POST
 def edit(request, request_id):
-    """Change words, deadline, limits or password."""
+    """Change the texts, deadline, limits or password of a request."""
     row = get_visible(request_id, FileRequest.objects.visible_to(request.user).select_related("folder"))
     form = FileRequestForm(request.POST, request=row)
     if form.is_valid():
@@ -118,7 +119,7 @@ def edit(request, request_id):
 @login_required
 @require_POST
 def close(request, request_id):
-    """Take nothing more."""
+    """Close a request: it takes no more files."""
     row = file_requests.close(user=request.user, request_id=request_id)
     messages.success(request, _("The request is closed. What came in stays where it is."))
     return redirect(row)
@@ -127,7 +128,7 @@ def close(request, request_id):
 @login_required
 @require_POST
 def reopen(request, request_id):
-    """Take files again."""
+    """Reopen a request: it takes files again."""
     row = file_requests.change(user=request.user, request_id=request_id, closed=False)
     messages.success(request, _("The request is open again, as far as its deadline and limits allow."))
     return redirect(row)
@@ -136,7 +137,7 @@ def reopen(request, request_id):
 @login_required
 @require_POST
 def renew_address(request, request_id):
-    """Another address; the old one is dead."""
+    """Give a request a new address; the old one stops working."""
     row = file_requests.renew_address(user=request.user, request_id=request_id)
     messages.success(request, _("The request has a new address. The old one does not work any more."))
     return redirect(row)
@@ -145,12 +146,12 @@ def renew_address(request, request_id):
 @login_required
 @require_POST
 def invite(request, request_id):
-    """Mail the address to people."""
+    """Mail the address of a request to people."""
     form = InvitationForm(request.POST)
     if form.is_valid():
         emails = form.cleaned_data["emails"]
         throttle(request, "letters", times=len(emails))
-        done, count = attempt(form, file_requests.invite, user=request.user, request_id=request_id, emails=emails)
+        done, count = attempt(form, invitations.invite, user=request.user, request_id=request_id, emails=emails)
         if done:
             text = ngettext("An invitation is on its way.", "%(count)d invitations are on their way.", count)
             messages.success(request, text % {"count": count})
@@ -163,15 +164,15 @@ def invite(request, request_id):
 
 @require_safe
 def sender_page(request, token):
-    """Who asks, for what and until when; the form that lets a sender in, or the place for their files."""
-    row = file_requests.by_token(token)
+    """Who asks for files, which ones and until when; then the form for the sender's name, or the upload form."""
+    row = addresses.by_token(token)
     return _sender_page(request, token, row, sender_cookies.known_sender(request, row, token))
 
 
 def _sender_page(request, token, row, sender, *, form=None, refusals=(), status=200):
     state = row.state
-    sent = list(file_requests.received_by(sender)[: SENT_SHOWN + 1]) if sender else []
-    # Whoever has sent something sees it, and may finish what is under way, whatever became of the request.
+    sent = list(senders.received_by(sender)[: SENT_SHOWN + 1]) if sender else []
+    # Senders see what they sent and may finish their uploads, also when the request is closed, full or past.
     is_over = state != RequestState.OPEN
     if is_over and not sent and not (sender and sender.uploads.exists()):
         return _over(request, row, state)
@@ -206,8 +207,8 @@ def _unlisted(response):
 @sensitive_post_parameters("password")
 @require_POST
 def start(request, token):
-    """Say who one is; the browser is known from then on."""
-    row = file_requests.by_token(token)
+    """Take the sender's name and address. A cookie then remembers the sender in this browser."""
+    row = addresses.by_token(token)
     throttle(request, "initiate")
     if row.password:
         throttle(request, "share_password", account=f"request:{row.pk}")
@@ -215,7 +216,7 @@ def start(request, token):
     form = SenderForm(request.POST, request=row)
     status = 400
     if form.is_valid():
-        done, result = attempt(form, file_requests.start, row=row, **form.cleaned_data)
+        done, result = attempt(form, senders.start, row=row, **form.cleaned_data)
         if done:
             _sender, secret = result
             response = redirect("request", token)
@@ -229,8 +230,8 @@ def start(request, token):
 
 @require_POST
 def leave(request, token):
-    """Forget the sender in this browser: the next one is somebody else."""
-    file_requests.by_token(token)
+    """Forget the sender in this browser, so that another person can use it."""
+    addresses.by_token(token)
     response = redirect("request", token)
     sender_cookies.forget(response, token)
     return response
@@ -238,11 +239,11 @@ def leave(request, token):
 
 @require_POST
 def send(request, token):
-    """The form without JavaScript: one file or several. Those that are refused cost the others nothing."""
-    row = file_requests.by_token(token)
+    """The form without JavaScript: one file or several. If one is refused, the others still arrive."""
+    row = addresses.by_token(token)
     sender = sender_cookies.known_sender(request, row, token)
     if sender is None:
-        raise file_requests.SenderUnknown
+        raise senders.SenderUnknown
     throttle(request, "initiate")
     files = request.FILES.getlist("file")
     if not files:
@@ -256,9 +257,9 @@ def send(request, token):
 
 
 def _refusal_of(sender, file):
-    """Hand one file of a form on; returns the Refused, or None when it has arrived."""
+    """Store one file of a form. Returns the Refused, or None when the file was accepted."""
     try:
-        file_requests.receive(
+        senders.receive(
             sender=sender,
             filename=file.name,
             content_type=file.content_type or "",
@@ -274,12 +275,12 @@ def _refusal_of(sender, file):
 
 @require_safe
 def receipt(request, token):
-    """What this sender has sent, to print or to keep."""
-    row = file_requests.by_token(token)
+    """The receipt: what this sender has sent, to print or to save."""
+    row = addresses.by_token(token)
     sender = sender_cookies.known_sender(request, row, token)
     if sender is None:
-        raise file_requests.SenderUnknown
-    files = list(file_requests.received_by(sender))
+        raise senders.SenderUnknown
+    files = list(senders.received_by(sender))
     context = {
         "file_request": row,
         "token": token,

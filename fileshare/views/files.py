@@ -1,4 +1,4 @@
-"""One file: its page, its download, and what is done with it."""
+"""One file: its page, its download, and the forms that change it."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,9 +14,11 @@ from audit import reading
 from config.access import get_visible
 from config.errors import Invalid
 from config.forms import attempt
-from config.throttling import throttle
+from config.http.throttling import throttle
+from fileshare import files, folders, holds, tags
+from fileshare.incoming import completion, uploads
+from fileshare.outgoing import downloads
 
-from .. import completion, downloads, files, folders, holds, tags, uploads
 from ..forms.files import FileForm, TagForm, UploadForm
 from ..models import File
 from .share_section import section
@@ -27,12 +29,12 @@ VERSIONS_SHOWN = 100
 @login_required
 @require_safe
 def file(request, file_id):
-    """A file with its versions, newest first, and its history for whoever it belongs to."""
+    """A file with its versions, newest first, and its history for users who may change it."""
     return file_page(request, file_id)
 
 
 def file_page(request, file_id, *, form=None, tag_form=None, share_form=None, status=200):
-    """The page of a file, with those forms that were not good."""
+    """The page of a file. Forms that were not valid are shown again with their errors."""
     rows = File.objects.visible_to(request.user).with_details(request.user)
     row = get_visible(file_id, rows.with_version_count())
     versions = rows.versions_of(row).with_version_count().order_by("-uploaded_at", "-pk")[:VERSIONS_SHOWN]
@@ -55,7 +57,7 @@ def file_page(request, file_id, *, form=None, tag_form=None, share_form=None, st
 @login_required
 @require_safe
 def download(request, file_id):
-    """Make an encrypted link for this user and follow it."""
+    """Create an encrypted link for this user and redirect to it."""
     throttle(request, "download_url")
     return redirect(downloads.link_for(user=request.user, file_id=file_id))
 
@@ -91,7 +93,7 @@ def edit(request, file_id):
 @login_required
 @require_POST
 def add_tags(request, file_id):
-    """Put tags on a file and show it again."""
+    """Add tags to a file and show it again."""
     form = TagForm(request.POST)
     if form.is_valid():
         names = [form.cleaned_data["tags"]]
@@ -104,7 +106,7 @@ def add_tags(request, file_id):
 @login_required
 @require_POST
 def remove_tag(request, file_id, tag_id):
-    """Take a tag off a file and show it again."""
+    """Remove a tag from a file and show it again."""
     files.remove_tag(user=request.user, file_id=file_id, tag_id=tag_id)
     return redirect("file", file_id)
 
@@ -112,7 +114,7 @@ def remove_tag(request, file_id, tag_id):
 @login_required
 @require_POST
 def upload(request):
-    """The form without JavaScript: one file into the place its ids name."""
+    """The upload form without JavaScript: one file, to the folder or subfolder that the form names."""
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         if "tags" in form.errors:
@@ -134,5 +136,5 @@ def upload(request):
         size_bytes=upload.size,
         tag_names=[facts["tags"]],
     )
-    messages.success(request, _("“%(name)s” is uploaded.") % {"name": row.filename})
+    messages.success(request, " ".join([_("“%(name)s” is uploaded.") % {"name": row.filename}, row.note]).strip())
     return redirect(place.subfolder or place.folder)

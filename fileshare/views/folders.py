@@ -5,9 +5,10 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config.pagination import keyset_page, offset_page, read_limit
+from config.api.pagination import keyset_page, offset_page, read_limit
+from fileshare import folders, holds
+from fileshare.content import file_types
 
-from .. import file_types, folders, holds
 from ..forms.files import UploadForm
 from ..models import File, Folder
 
@@ -28,7 +29,7 @@ def folder_list(request):
 @login_required
 @require_safe
 def folder(request, slug, subfolder_slug=None):
-    """The files of a folder's root, or of a subfolder: the newest version of each name."""
+    """The files of a folder's root or of a subfolder; of each name only the newest version."""
     row = folders.visible_folder(user=request.user, slug=slug)
     subfolder = None if subfolder_slug is None else folders.subfolder_of(row, slug=subfolder_slug)
     files = File.objects.in_folder(row, request.user).filter(subfolder=subfolder).latest_versions()
@@ -48,7 +49,7 @@ def folder(request, slug, subfolder_slug=None):
 @login_required
 @require_safe
 def my_files(request):
-    """What the user uploaded, wherever it lies, and a place for more."""
+    """The files the user uploaded to any folder, and the form to upload more."""
     personal = folders.visible_folder(user=request.user, folder_id=folders.personal_folder(request.user).pk)
     files = File.objects.visible_to(request.user).filter(uploaded_by=request.user).latest_versions()
     context = {"page": file_page(request, files), "personal": personal, **upload_context(personal, None)}
@@ -56,14 +57,14 @@ def my_files(request):
 
 
 def file_page(request, files):
-    """A page of rows with all that a file table shows."""
+    """A page of files with everything that a file table shows."""
     rows = files.with_details(request.user)
     limit = read_limit(request.GET, default=PAGE)
     return keyset_page(rows, request=request, time_field="uploaded_at", default_limit=limit)
 
 
 def upload_context(folder, subfolder):
-    """What the drop zone and its plain form need."""
+    """What the templates of the drop zone and of its form without scripts need."""
     initial = {"folder_id": folder.pk, "subfolder_id": subfolder and subfolder.pk}
     return {
         "upload_form": UploadForm(initial=initial, policy=folder.type_policy) if folder.can_upload else None,

@@ -1,4 +1,4 @@
-"""The ops page and its parts, for the role ops and supers."""
+"""The ops pages, for the role ops and supers."""
 
 import functools
 
@@ -11,15 +11,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import notices
+from accounts.notices import kinds
 from config.access import get_visible
-from config.charts import bars
+from config.api.pagination import keyset_page, offset_page
+from config.drawing.charts import bars
 from config.errors import Refused
-from config.pagination import keyset_page, offset_page
-from config.redirects import safe_path
-from config.throttling import throttle
+from config.http.redirects import safe_path
+from config.http.throttling import throttle
+from fileshare.desk import ops, traffic
+from fileshare.incoming import uploads
 
-from .. import file_types, inspection, ooxml, ops, traffic, uploads
 from ..models import File, Upload
 
 QUEUE_SHOWN = 10
@@ -28,22 +29,10 @@ PAGE = 50
 FILES_PAGE = 20
 CLIENTS_PAGE = 25
 MOST_FOLDERS = 200
-# What an upload may be refused for, by its content or name.
-REASONS = {
-    **file_types.MESSAGES,
-    **inspection.MESSAGES,
-    **ooxml.MESSAGES,
-    "quota_exceeded": gettext_lazy("The folder had not enough room."),
-    "file_too_large": gettext_lazy("It was larger than the portal takes."),
-    "no_room": gettext_lazy("There was no room for it in the file request or its folder."),
-    "request_closed": gettext_lazy("The file request was closed."),
-    "request_past": gettext_lazy("The time of the file request was over."),
-    "request_full": gettext_lazy("The file request was full."),
-}
 
 
 def ops_only(view):
-    """A page for the role ops and supers: 403 for everybody else, the log-in for nobody."""
+    """A page for the role ops and supers. Other users get 403, visitors the log-in page."""
 
     @login_required
     @functools.wraps(view)
@@ -55,7 +44,7 @@ def ops_only(view):
 
 
 class FolderChoice(forms.Form):
-    """One of the watched folders, and for clients a part of a name or an address."""
+    """Choose one of the watched folders; for clients also a part of a name or an address."""
 
     folder = forms.ChoiceField(label=gettext_lazy("Folder"), required=False)
     q = forms.CharField(label=gettext_lazy("Name or address"), required=False, max_length=254)
@@ -67,15 +56,15 @@ class FolderChoice(forms.Form):
         self.fields["folder"].choices = [("", empty_label), *choices] if empty_label else choices
 
     def slug(self):
-        """The slug that was asked for, whether or not it is among the choices; "" for none."""
-        # A letter no slug has stands for one that no database takes.
+        """The requested slug, whether or not it is among the choices; "" without one."""
+        # Replace NUL, which databases refuse, by a character that no slug contains.
         return self.data.get("folder", "").replace("\0", "\N{REPLACEMENT CHARACTER}")[:100]
 
 
 @ops_only
 @require_safe
 def overview(request):
-    """What is on its way, what came, how much came and went by day."""
+    """Unfinished uploads, recent files, and how much was uploaded and downloaded each day."""
     rows = traffic.by_day(request.user, days=ops.DAYS)
     queue = _queue(request.user).order_by("-created_at", "-pk")
     shown = list(queue[: QUEUE_SHOWN + 1])
@@ -101,7 +90,7 @@ def overview(request):
 
 
 def _charts():
-    """(title, the number of a row that is drawn, what is said of a row) of each chart."""
+    """(title, the key of a row's value to draw, the function that describes a row) of each chart."""
     up = ngettext_of("%(n)d file, %(size)s", "%(n)d files, %(size)s", "uploads", "uploaded")
     down = ngettext_of("%(n)d download, %(size)s", "%(n)d downloads, %(size)s", "downloads", "downloaded")
     return [
@@ -128,7 +117,7 @@ def _queue(user):
 @ops_only
 @require_safe
 def upload_queue(request):
-    """Every upload on its way into the watched folders, newest first."""
+    """All unfinished uploads to the watched folders, newest first."""
     page = keyset_page(_queue(request.user), request=request, time_field="created_at", default_limit=PAGE)
     return render(request, "fileshare/ops_uploads.html", {"page": page})
 
@@ -136,7 +125,7 @@ def upload_queue(request):
 @ops_only
 @require_POST
 def give_up(request, file_id):
-    """End an upload of one's own, or as a super anybody's."""
+    """End one of the user's own uploads; a super may end any upload."""
     upload = uploads.give_up(user=request.user, file_id=file_id)
     messages.success(request, _("The upload of “%(name)s” was given up.") % {"name": upload.filename})
     return redirect("ops-uploads")
@@ -145,7 +134,7 @@ def give_up(request, file_id):
 @ops_only
 @require_safe
 def files(request):
-    """The files of one folder, and which of its clients have fetched each."""
+    """The files of one folder, and for each the clients who have downloaded it."""
     form = FolderChoice(request.GET, user=request.user)
     slug = form.slug() or (form.rows[0].slug if form.rows else "")
     context = {"form": form, "folder": None}
@@ -161,7 +150,7 @@ def files(request):
 @ops_only
 @require_safe
 def file(request, file_id):
-    """One file, and every client of its folder: who fetched it when, and who has not."""
+    """One file and all clients of its folder: when each downloaded it, or that they have not."""
     rows = File.objects.visible_to(request.user).filter(folder__in=ops.shared_folders(request.user).values("pk"))
     row = get_visible(file_id, rows.select_related("folder", "subfolder", "uploaded_by"))
     page = offset_page(ops.clients_of(request.user, folder=row.folder), request=request, default_limit=PAGE)
@@ -173,7 +162,7 @@ def file(request, file_id):
 @ops_only
 @require_safe
 def clients(request):
-    """Clients by name, and how much each has not fetched."""
+    """Clients by name, and how many files each has not downloaded."""
     form = FolderChoice(request.GET, user=request.user, empty_label=_("All of them"))
     folder = ops.folder_of(request.user, form.slug()) if form.slug() else None
     text = form.data.get("q", "").replace("\0", "").strip()[:254]
@@ -187,7 +176,7 @@ def clients(request):
 @ops_only
 @require_POST
 def nudge(request, folder_id, user_id):
-    """Remind a client of a folder's files; a refusal is said on the page the button is on."""
+    """Remind a client of a folder's files. A refusal is shown as a message on the page with the button."""
     throttle(request, "letters")
     try:
         wish = ops.nudge(user=request.user, folder_id=folder_id, client_id=user_id)
@@ -197,9 +186,9 @@ def nudge(request, folder_id, user_id):
         messages.error(request, refusal.message)
     else:
         words = {
-            notices.NOW: _("A reminder is on its way."),
-            notices.DIGEST: _("They will be reminded by their daily letter."),
-            notices.OFF: _("They want no such mail: the reminder waits for them in the portal."),
+            kinds.NOW: _("A reminder is on its way."),
+            kinds.DIGEST: _("They will be reminded by their daily letter."),
+            kinds.OFF: _("They want no such mail: the reminder waits for them in the portal."),
         }
         messages.success(request, words[wish])
     return redirect(safe_path(request, request.POST.get("back", "")) or "ops-clients")
@@ -208,7 +197,7 @@ def nudge(request, folder_id, user_id):
 @ops_only
 @require_safe
 def refusals(request):
-    """Uploads that were refused, newest first, and why."""
+    """Refused uploads, newest first, with the reason for each."""
     page = keyset_page(
         ops.refusals(request.user).select_related("actor"),
         request=request,
@@ -216,6 +205,5 @@ def refusals(request):
         default_limit=PAGE,
     )
     for event in page.results:
-        code = event.detail.get("code", "")
-        event.reason = REASONS.get(code, code)
+        event.reason = ops.reason_of(event)
     return render(request, "fileshare/ops_refusals.html", {"page": page, "days": ops.DAYS})

@@ -1,4 +1,4 @@
-"""Previews: what of a file can be looked at without running anything of it."""
+"""Previews: show a file in the browser without running any code that it contains."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -7,44 +7,45 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
-from config.throttling import throttle
+from config.http.throttling import throttle
+from fileshare.outgoing import downloads, previews
+from fileshare.outgoing.sending import send_object
 
-from .. import downloads, previews
 from ..storage import ranges
-from .sending import send_object
 
-# Made anew of the same file, a preview looks the same until this changes.
+# Part of the ETag. Change it when previews of the same file change, or browsers keep showing the old ones.
 LOOK = "1"
 
 
 @login_required
 @require_safe
 def file_preview(request, file_id):
-    """A look at a file the user may download; it counts as no download."""
+    """Show a preview of a file the user may download. It does not count as a download."""
     file = downloads.downloadable(user=request.user, file_id=file_id)
     return show(request, file, back=file.get_absolute_url(), user=request.user)
 
 
 def show(request, file, *, back, **seen_by):
-    """The answer that shows `file` to somebody who may see it; `back` is where a page of ours leads back to.
+    """The response that shows `file`. The caller has checked that the user may see it.
 
-    A picture and a PDF are bytes that nothing can run in, text is a page. Raises Throttled (429), NoPreview (415),
-    ObjectMissing (404), StoreUnavailable (503).
+    A picture or a PDF is sent as bytes, in a way that its scripts cannot run on the portal's origin. A text is shown
+    on a page with a link to the address `back`. Raises Throttled (429), NoPreview (415), ObjectMissing (404),
+    StoreUnavailable (503).
     """
     if not _goes_on(request, file):
         throttle(request, "preview")
     etag = quote_etag(f"{file.pk}-{LOOK}")
     if previews.kind_of(file) == previews.Kind.IMAGE and (fresh := get_conditional_response(request, etag=etag)):
-        # Kept by the browser and asked for anew each time: whoever lost the right does not get here.
+        # The browser keeps the picture but asks again each time. A user who has lost the right does not get this far.
         fresh["ETag"], fresh["Cache-Control"] = etag, "private, no-cache"
         return fresh
     preview = previews.of(file, request=request, **seen_by)
     if preview.kind == previews.Kind.TEXT:
         return render(request, "fileshare/share_text.html", {"file": file, "preview": preview, "back": back})
     if preview.kind == previews.Kind.PDF:
-        # Chromium and Firefox run a document's scripts in viewers of their own, whose origin is not ours. That is
-        # what keeps them out: Chromium's frame around the viewer has our origin and does not heed the sandbox.
-        # Bytes of a bucket pass through here, for its answers would bear none of our headers.
+        # Chromium and Firefox run a PDF's scripts in their own viewers, whose origin is not the portal's. This protects
+        # the portal. A sandbox would not: Chromium's frame around the viewer has the portal's origin and ignores it.
+        # With a bucket the portal sends the bytes itself (sent_on=False): the bucket's answers lack these headers.
         response = send_object(
             request,
             key=file.object_key,
@@ -64,8 +65,8 @@ def show(request, file, *, back, **seen_by):
 
 
 def _goes_on(request, file):
-    """True for a later part of a PDF, whose viewer asks for a long one piece by piece: the look was counted."""
-    # With If-Range it may be the whole all the same.
+    """True for a later part of a PDF: a viewer requests a long PDF in parts, and the first one was counted."""
+    # With If-Range the answer may be the whole file, so count it.
     if previews.kind_of(file) != previews.Kind.PDF or "If-Range" in request.headers:
         return False
     match ranges.parse(request.headers.get("Range"), file.size_bytes):

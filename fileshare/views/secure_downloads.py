@@ -1,43 +1,30 @@
-"""/secure-download/<token>: the bytes behind an encrypted link, for the user it was made for."""
+"""/secure-download/<token>: an encrypted link sends a file's bytes, only to the user it was made for."""
 
-from rest_framework.permissions import AllowAny
-from rest_framework.views import APIView
-
-from config.refusals import api_exception_handler, refusal_of, refuse, wants_json
-from config.throttling import throttle
-
-from .. import downloads, links
-from .sending import send_object
+from config.http.script_pages import ScriptPage
+from config.http.throttling import throttle
+from fileshare.contributions.scopes import LISTS
+from fileshare.outgoing import downloads, links
+from fileshare.outgoing.sending import send_object
 
 
-class SecureDownload(APIView):
-    """Signed in by access token or by session; a browser is refused with a page, a script with JSON."""
+class SecureDownload(ScriptPage):
+    """The user signs in with an access token or a session."""
 
-    permission_classes = [AllowAny]
-    schema = None
+    token_scopes = LISTS
 
     def get(self, request, token):
-        """The bytes; GET and HEAD, ranges included."""
+        """Send the bytes; ranges are supported."""
         throttle(request, "redeem", strict=False)
         try:
             file = downloads.redeem(user=request.user, token=token, request=request)
         except (downloads.NotYours, links.LinkForged):
-            # Whoever tries links that are not theirs is soon told to wait.
+            # Slow down users who try forged links or links of others.
             throttle(request, "foreign_link")
             raise
         return send_object(
-            request._request, key=file.object_key, filename=file.filename, content_type=file.content_type
+            self.page_request, key=file.object_key, filename=file.filename, content_type=file.content_type
         )
 
     def head(self, request, token):
-        """What GET would answer, spending nothing."""
+        """Answer as GET would, without using up a one-time link."""
         return self.get(request, token)
-
-    def get_exception_handler(self):
-        return self._refuse
-
-    def _refuse(self, error, context):
-        refusal = refusal_of(error)
-        if refusal is None or wants_json(context["request"]):
-            return api_exception_handler(error, context)
-        return refuse(context["request"]._request, refusal)

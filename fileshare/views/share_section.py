@@ -1,8 +1,9 @@
-"""The part of a file's page that is about its share links."""
+"""The section of a file's page for its preview and its share links."""
 
-from config import qr
+from config.drawing import qr
+from fileshare.outgoing import previews
+from fileshare.sharing import addresses, shares
 
-from .. import previews, shares
 from ..forms.shares import ShareForm
 from ..models import File, ShareLink
 
@@ -11,7 +12,7 @@ MADE = "made_shares"
 
 
 def section(request, file, *, form=None):
-    """What the file's page needs to preview and to share; of sharing only for whoever may."""
+    """What the file's page needs for the preview, and for sharing when the user may share the file."""
     may_download = File.objects.downloadable_by(request.user).filter(pk=file.pk).exists()
     context = {"preview_kind": previews.kind_of(file) if may_download else ""}
     if not File.objects.shareable_by(request.user).filter(pk=file.pk).exists():
@@ -27,7 +28,7 @@ def section(request, file, *, form=None):
 
 
 def remember(request, file_id, made):
-    """Let the next page of the file tell the addresses of the links made now; ids are kept, no tokens."""
+    """Let the next view of the file's page show the addresses of the new links. The session keeps ids, no tokens."""
     request.session[MADE] = {"file": str(file_id), "links": [str(one.link.pk) for one in made]}
 
 
@@ -38,8 +39,8 @@ def _just_made(request, file, links):
     del request.session[MADE]
     made = []
     for link in links:
-        token = shares.token_of(link) if str(link.pk) in facts["links"] else None
+        token = addresses.token_of(link) if str(link.pk) in facts["links"] else None
         if token:
-            address = shares.address_of(token)
+            address = addresses.address_of(token)
             made.append({"link": link, "address": address, "qr": qr.svg(address)})
     return made

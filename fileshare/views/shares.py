@@ -1,4 +1,4 @@
-"""Share links: the page somebody outside gets, and what their makers do with them."""
+"""Share links: the pages for visitors who have a link, and those for the users who make links."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -11,20 +11,21 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 from rest_framework import serializers
 from rest_framework.parsers import FormParser, MultiPartParser
-from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from config import qr
 from config.access import get_visible
+from config.api.pagination import keyset_page
+from config.api.serializers import InputSerializer, read
+from config.drawing import qr
 from config.forms import attempt
-from config.pagination import keyset_page
-from config.parsers import StrictJSONParser
-from config.refusals import api_exception_handler, headers_of, refusal_of, refuse, wants_json
-from config.serializers import InputSerializer, read
-from config.throttling import Throttled, throttle
+from config.http.parsers import StrictJSONParser
+from config.http.refusals import headers_of, wants_json
+from config.http.script_pages import ScriptPage
+from config.http.throttling import Throttled, throttle
+from fileshare.content import file_types
+from fileshare.outgoing import previews
+from fileshare.sharing import addresses, redeeming, shares
 
-from .. import file_types, previews, shares
 from ..forms.shares import ShareForm
 from ..models import File, ShareLink
 from .files import file_page
@@ -47,7 +48,7 @@ KIND_WORDS = {
 }
 
 
-# --- For whoever has the link -------------------------------------------------------------------------
+# --- For visitors with a link ---------------------------------------------------------------------------
 
 
 class SharePasswordInput(InputSerializer):
@@ -56,20 +57,17 @@ class SharePasswordInput(InputSerializer):
     )
 
 
-class ShareView(APIView):
-    """The token in the address is the credential, and whoever has it may be anybody.
+class ShareView(ScriptPage):
+    """The token in the address is the credential: each visitor who has it may use the link.
 
-    No session is asked and none is used, so there is nothing that a forged form could make use of: these
-    views need no CSRF token, and a script needs no cookie. A browser is refused with a page, a script with JSON.
+    These views use no session, so a forged form gains nothing. They need no CSRF token, and a script needs no cookie.
     """
 
     authentication_classes = []
-    permission_classes = [AllowAny]
     parser_classes = [StrictJSONParser, FormParser, MultiPartParser]
-    schema = None
 
     def dispatch(self, request, *args, **kwargs):
-        # REST framework makes everybody a stranger here; the head of the page still knows who is signed in.
+        # Without authentication, REST framework replaces the user. Keep them: the page's header shows who is signed in.
         self.visitor = getattr(request, "user", None)
         return super().dispatch(request, *args, **kwargs)
 
@@ -77,34 +75,27 @@ class ShareView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "private, no-store")
         response["X-Robots-Tag"] = "noindex, nofollow"
-        # Not even our own logs of the next request learn the address; the origin alone still proves a form ours.
+        # Send only the origin as the referrer. The logs of the next request must not contain the link's address, and
+        # the origin is enough for the CSRF check of a form.
         response["Referrer-Policy"] = "strict-origin"
         if settings.S3_ORIGINS:
-            # Browsers hold the redirect that answers a form to the same rule as the form.
+            # Browsers apply form-action also to the redirect that answers a form, and that one leads to the bucket.
             self.request._request.content_security_policy = settings.CONTENT_SECURITY_POLICY.replace(
                 "form-action 'self'", f"form-action 'self' {' '.join(settings.S3_ORIGINS)}"
             )
         return response
 
-    def get_exception_handler(self):
-        return self._refuse
-
-    def _refuse(self, error, context):
-        refusal = refusal_of(error)
-        if refusal is None or wants_json(context["request"]):
-            return api_exception_handler(error, context)
-        return refuse(self._django_request(), refusal)
-
-    def _django_request(self):
+    @property
+    def page_request(self):
         request = self.request._request
         if self.visitor is not None:
             request.user = self.visitor
         return request
 
     def page(self, link, token, *, error=""):
-        """The page of a link that is good."""
-        request = self._django_request()
-        unlocked = shares.is_unlocked(link, request.COOKIES.get(UNLOCKED, ""))
+        """The page of a valid link."""
+        request = self.page_request
+        unlocked = redeeming.is_unlocked(link, request.COOKIES.get(UNLOCKED, ""))
         context = {
             "link": link,
             "file": link.file,
@@ -113,24 +104,28 @@ class ShareView(APIView):
             "unlocked": unlocked,
             "preview_kind": previews.kind_of(link.file),
             "error": error,
-            "qr": qr.svg(shares.address_of(token)),
+            "qr": qr.svg(addresses.address_of(token)),
         }
         return render(request, "fileshare/share.html", context)
 
     def password(self, request, token):
-        """The password that was sent; one that is asked for is counted. Raises ValidationError (400), Throttled."""
-        share_id = shares.asks_password(token)
+        """The password that was sent. When the link needs one, this counts as a try.
+
+        Raises ValidationError (400), Throttled.
+        """
+        share_id = redeeming.asks_password(token)
         if share_id:
-            # By link and address: nobody locks out the others; then the link's, too wide for that.
+            # First limit the tries for this link from one address, so that one visitor cannot lock out the others.
+            # Then limit the tries for the link from all addresses; that limit is much higher.
             throttle(request, "share_password", account=share_id)
             throttle(request, "share_password_link", everybody=share_id)
         return read(SharePasswordInput, request).get("password", "")
 
     def refused_on_page(self, request, token, refusal):
-        """The page again, saying what was wrong with the password; a script gets its JSON."""
+        """Show the page again with the error about the password; a script gets JSON."""
         if wants_json(request):
             raise refusal
-        response = self.page(shares.opened(token), token, error=str(refusal.message))
+        response = self.page(redeeming.opened(token), token, error=str(refusal.message))
         response.status_code = refusal.status
         for name, value in headers_of(refusal).items():
             response[name] = value
@@ -139,8 +134,8 @@ class ShareView(APIView):
 
 class SharePage(ShareView):
     def get(self, request, token):
-        """The page, or its facts as JSON: spends nothing, whoever opens it."""
-        link = shares.opened(token)
+        """The page, or its facts as JSON. Opening it does not use up a download."""
+        link = redeeming.opened(token)
         accepted = request.headers.get("Accept", "")
         if "application/json" in accepted and "text/html" not in accepted:
             return Response(_facts(link))
@@ -167,31 +162,31 @@ def _facts(link):
 
 
 class ShareDownloadPage(SharePage):
-    """A GET shows the page: only the deliberate POST spends a use."""
+    """A GET shows the page. Only a POST, which the visitor sends on purpose, uses up a download."""
 
     def post(self, request, token):
-        """Spend one use; 302 to the bytes."""
+        """Use up one download and redirect (302) to the bytes."""
         throttle(request, "download_url")
         try:
-            url = shares.redeem(token=token, password=self.password(request, token))
-        except (shares.PasswordWrong, Throttled) as refusal:
+            url = redeeming.redeem(token=token, password=self.password(request, token))
+        except (redeeming.PasswordWrong, Throttled) as refusal:
             return self.refused_on_page(request, token, refusal)
         return HttpResponseRedirect(request.build_absolute_uri(url))
 
 
 class ShareUnlock(ShareView):
     def post(self, request, token):
-        """Take the password of a link to view; a cookie of this address alone remembers it for a while."""
+        """Check the password of a link to view. A cookie, sent only to this address, remembers it for a while."""
         try:
-            proof = shares.unlock(token=token, password=self.password(request, token))
-        except (shares.PasswordWrong, Throttled) as refusal:
+            proof = redeeming.unlock(token=token, password=self.password(request, token))
+        except (redeeming.PasswordWrong, Throttled) as refusal:
             return self.refused_on_page(request, token, refusal)
         address = reverse("share", args=[token])
         response = Response(status=204) if wants_json(request) else redirect(address)
         response.set_cookie(
             UNLOCKED,
             proof,
-            max_age=shares.UNLOCKED_FOR,
+            max_age=redeeming.UNLOCKED_FOR,
             path=address,
             secure=settings.SITE_IS_SECURE,
             httponly=True,
@@ -202,28 +197,28 @@ class ShareUnlock(ShareView):
 
 class SharePreview(ShareView):
     def get(self, request, token):
-        """A look at the file of a link to view."""
-        link = shares.viewed(token=token, proof=request.COOKIES.get(UNLOCKED, ""))
+        """Show the preview of a link to view."""
+        link = redeeming.viewed(token=token, proof=request.COOKIES.get(UNLOCKED, ""))
         back = reverse("share", args=[token])
         facts = {"share": str(link.pk), "recipient": link.recipient}
-        return show(self._django_request(), link.file, back=back, **facts)
+        return show(self.page_request, link.file, back=back, **facts)
 
     def head(self, request, token):
         """What GET would answer."""
         return self.get(request, token)
 
 
-# --- For whoever it was mailed to ---------------------------------------------------------------------
+# --- For users to whom a link was mailed ----------------------------------------------------------------
 
 
 @login_required
 @require_safe
 def open_received(request, share_id):
-    """To the page of a link that was mailed to the user; looking spends nothing."""
-    return redirect("share", shares.token_for_recipient(user=request.user, share_id=share_id))
+    """Redirect to the page of a link that was mailed to the user. This does not use up a download."""
+    return redirect("share", addresses.token_for_recipient(user=request.user, share_id=share_id))
 
 
-# --- For whoever made it ------------------------------------------------------------------------------
+# --- For users who make links ---------------------------------------------------------------------------
 
 
 @login_required
@@ -239,7 +234,7 @@ def my_shares(request):
 @login_required
 @require_POST
 def share(request, file_id):
-    """Make links to a file; its page then tells their addresses, once."""
+    """Create links to a file. The file's page then shows their addresses once."""
     throttle(request, "share")
     file = get_visible(file_id, File.objects.visible_to(request.user).select_related("folder"))
     form = ShareForm(request.POST, folder=file.folder)
@@ -260,7 +255,7 @@ def share(request, file_id):
 @login_required
 @require_POST
 def revoke(request, file_id, share_id):
-    """End a link and go back to where it was listed."""
+    """End a link and return to the page that listed it."""
     shares.revoke(user=request.user, share_id=share_id, file_id=file_id)
     messages.success(request, _("The link no longer works."))
     if request.POST.get("back") == "shares":

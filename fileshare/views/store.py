@@ -1,11 +1,11 @@
-"""The local object store over HTTP: signed URLs that take and give bytes as S3's do.
+"""The local object store over HTTP: signed URLs that receive and send bytes as S3's do.
 
-A URL carries its own permission, so no session and no CSRF token are asked for. Whether the upload
-is still open, and whether the reader may still read, is asked anew with every request.
+The URL's signature is the permission, so the view needs no session and no CSRF token. Each request checks again
+whether the upload is still open, or whether the user may still read the file.
 
-With BODY_FILE_DIR a proxy in front may receive the bodies (deploy/nginx/portal.conf): first it asks, by a HEAD
-that names the body's length in X-Body-Length, whether the URL takes it, then it sends the PUT without a body
-and with the name of the file in X-Body-File, a header it takes from nobody.
+With BODY_FILE_DIR a proxy in front may receive the bodies (deploy/nginx/portal.conf). First the proxy sends a HEAD
+with the body's length in X-Body-Length, to ask whether the URL takes the body. Then it sends the PUT without a body
+and with the file's name in X-Body-File. It removes an X-Body-File header that a client sends.
 """
 
 import logging
@@ -19,18 +19,23 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from config.errors import Refused
-from fileshare import downloads, uploads
+from config.http.refusals import cut_off
+from config.http.view_facts import JSON, says
+from fileshare.incoming import uploads
+from fileshare.outgoing import downloads
+from fileshare.outgoing.sending import send_object
+from fileshare.sharing import redeeming
 from fileshare.storage import StoreUnavailable, TooLarge, body_files, get_store, signing
-
-from .sending import send_object
 
 logger = logging.getLogger(__name__)
 
 
+# No limit of the body here: the signature of a PUT limits its size.
+@says(body_limit=None, refuses_in=JSON, needs_session=False)
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "PUT"])
 def store_object(request, token):
-    """`/store/<token>`, named store-object; nothing is there when the store has a server of its own."""
+    """`/store/<token>`, named store-object. Raises Http404 when the store has its own server, as S3 has."""
     if get_store().is_remote:
         raise Http404
     if settings.BODY_FILE_DIR and request.method == "HEAD" and "HTTP_X_BODY_LENGTH" in request.META:
@@ -41,7 +46,9 @@ def store_object(request, token):
 def _receive(request, token):
     purpose, claims = signing.verify(token, "put", "part")
     with _body(request, limit=claims["size"]) as body:
-        if purpose == "put" and claims["type"] not in ("", request.META.get("CONTENT_TYPE", "")):
+        # Clients leave out the type of a body that is empty.
+        content_type = request.META.get("CONTENT_TYPE", "") or (claims["type"] if claims["size"] == 0 else "")
+        if purpose == "put" and claims["type"] not in ("", content_type):
             raise signing.invalid()
 
         def assert_open():
@@ -61,7 +68,7 @@ def _receive(request, token):
 
 
 def _takes_body(request, token):
-    """204, or 403 where the PUT would be refused: the proxy then sends it on as it comes, to hear why."""
+    """204 when the URL takes the body, else 403: the proxy then passes the PUT on, and the client gets the error."""
     try:
         _purpose, claims = signing.verify(token, "put", "part")
         _assert_fits(_announced(request.META["HTTP_X_BODY_LENGTH"]), claims["size"])
@@ -75,16 +82,25 @@ def _takes_body(request, token):
 
 def _send(request, token):
     _purpose, claims = signing.verify(token, "get")
-    file = downloads.authorize_store_get(claims["claims"], request)
+    file = _authorized(claims["claims"], request)
     if signing.mark_of(file.object_key) != claims["key"]:
         raise signing.invalid()
     return send_object(request, key=file.object_key, filename=claims["name"], content_type=claims["type"])
 
 
+def _authorized(claims, request):
+    """The File of a URL, if the client may still read it: as a user, or by a share link of which it spent a use."""
+    if "share_download" in claims:
+        return redeeming.file_of_grant(claims["share_download"])
+    return downloads.authorize_store_get(claims, request)
+
+
 @contextmanager
 def _body(request, *, limit):
-    """What `read(n)` gives the body, whoever received it. Raises what _Body raises, and StoreUnavailable (503)
-    when a proxy names a file that is not where it should be."""
+    """An object whose `read(n)` gives the body, which the portal or the proxy has received.
+
+    Raises what _Body raises, and StoreUnavailable (503) when the proxy names a file that is not in BODY_FILE_DIR.
+    """
     path = request.META.get("HTTP_X_BODY_FILE", "") if settings.BODY_FILE_DIR else ""
     if not path:
         yield _Body(request, limit=limit)
@@ -99,7 +115,7 @@ def _body(request, *, limit):
 
 
 def _announced(text):
-    """The bytes that a length in a header announces. Raises Refused 400."""
+    """The number of bytes that a header announces. Raises Refused (400)."""
     if not (text.isascii() and text.isdigit()):
         raise Refused(400, "malformed", _("Content-Length is not a number."))
     return int(text)
@@ -111,12 +127,13 @@ def _assert_fits(size_bytes, limit):
 
 
 class _Body:
-    """The request's body, read straight from the server: nothing is buffered, no form is looked for.
+    """The request's body, read directly from the server: it is not buffered and not parsed as a form.
 
-    Raises, before anything is read, TooLarge when more is announced than `limit` and Refused 411
-    when nothing says where the body ends; while reading, Refused 400 when it ends too early.
-    Without a Content-Length the body must be chunked and the server must end the stream itself
-    (`wsgi.input_terminated`); Django's own view of such a body would be empty.
+    Creating it raises TooLarge when the client announces more than `limit` bytes, and Refused (411) when no header
+    tells where the body ends, unless it has to be empty. Reading raises Refused: 400 when the body ends too early,
+    408 when it arrives too slowly.
+    Without a Content-Length the body must be chunked, and the server must end the stream itself
+    (`wsgi.input_terminated`). Django's own request would show such a body as empty.
     """
 
     def __init__(self, request, *, limit):
@@ -126,6 +143,8 @@ class _Body:
             _assert_fits(self._left, limit)
         elif "HTTP_TRANSFER_ENCODING" in request.META and request.META.get("wsgi.input_terminated"):
             self._left = None
+        elif limit == 0:
+            self._left = 0  # without both headers a body is empty (RFC 9112 §6.3), as it shall be
         else:
             raise Refused(411, "length_required", _("Send a Content-Length."))
         self._stream = request.environ["wsgi.input"]
@@ -138,13 +157,10 @@ class _Body:
             return b""
         try:
             block = self._stream.read(size)
-        except Exception as error:  # every server has its own for a connection that broke off
-            raise self._incomplete() from error
+        except Exception as error:  # each server raises its own exception when a connection breaks
+            raise cut_off(error) from error
         if self._left is not None:
             if not block:
-                raise self._incomplete()
+                raise cut_off(None)
             self._left -= len(block)
         return block
-
-    def _incomplete(self):
-        return Refused(400, "incomplete_body", _("The connection ended before the body did."))

@@ -1,4 +1,4 @@
-"""What was deleted and can still be restored."""
+"""The pages of the trash: deleted files that can still be restored."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from config.pagination import keyset_page
+from config.api.pagination import keyset_page
 
 from .. import files
 from ..models import File

@@ -9,7 +9,7 @@ from fileshare.backups import making
 
 
 class Command(BaseCommand):
-    """A door to fileshare.backups.making."""
+    """Calls fileshare.backups.making."""
 
     help = "Back up the database and the list of all objects while the portal goes on; see docs/backup.md."
 

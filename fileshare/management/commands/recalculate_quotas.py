@@ -1,13 +1,13 @@
-"""The nightly recalculation, now."""
+"""Run the nightly recalculation of used space now."""
 
 from django.core.management import BaseCommand, CommandError
 
 from config.progress import Progress
-from fileshare import quotas
+from fileshare.space import quotas
 
 
 class Command(BaseCommand):
-    """Safe to run beside the portal, and again."""
+    """Safe to run beside the portal and to repeat."""
 
     help = "Repair every folder's used and reserved space; tell objects that have another length than their file."
 

@@ -1,13 +1,16 @@
-"""Store and rows, made to agree now."""
+"""Make the store and the database agree now."""
 
 from django.core.management import BaseCommand
 
 from config.progress import Progress
-from fileshare import reconcile
+from fileshare.upkeep import reconcile
 
 
 class Command(BaseCommand):
-    """Safe to run beside the portal, again, or to be killed. Ends with 1 when a file has lost its object."""
+    """Safe to run beside the portal, to repeat and to kill.
+
+    Ends with 1 when a file has lost its object, or when most objects have no row and it deleted none for that reason.
+    """
 
     help = "Complete uploads that were sent and never completed, remove objects without a row, report rows without one."
 

@@ -1,14 +1,14 @@
-"""Files that came before there was a virus scanner, scanned now."""
+"""Scan files that were uploaded before the portal had a virus scanner."""
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
 from config.progress import Progress
-from fileshare import virus_gate
+from fileshare.scanning import virus_gate
 
 
 class Command(BaseCommand):
-    """Safe to run beside the portal, again, or to be killed."""
+    """Safe to run beside the portal, to repeat and to kill."""
 
     help = "Let files wait for the virus scanner, which the worker asks; nobody downloads them until it answers."
 

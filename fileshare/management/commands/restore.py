@@ -1,4 +1,4 @@
-"""Restore the portal."""
+"""Restore the portal from a backup."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fileshare.backups import restoring, shelf
 
 
 class Command(BaseCommand):
-    """A door to fileshare.backups.restoring."""
+    """Calls fileshare.backups.restoring."""
 
     help = "Make the portal what it was when a backup was made; stop web, workers and beat first. See docs/backup.md."
 

@@ -1,4 +1,4 @@
-"""Companies, folders, people and real files to play with."""
+"""Create companies, folders, users and real files for trying out the portal."""
 
 import io
 from datetime import timedelta
@@ -11,8 +11,11 @@ from django.utils import timezone
 from accounts.models import Company, Role, User
 from accounts.models.roles import CLIENT, OPS
 from config.errors import Refused
+from config.outside import statistics
 from config.progress import Progress
-from fileshare import completion, demo_documents, folders, uploads
+from fileshare import folders
+from fileshare.demo import office_files
+from fileshare.incoming import completion, uploads
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Subfolder
 
 PASSWORD = "try-the-portal"  # noqa: S105 - the demo prints it
@@ -28,7 +31,7 @@ SUBFOLDERS = {"Backups": "backups", "Contracts": "contracts", "Reports": "report
 
 
 class Command(BaseCommand):
-    """Safe to run again: what is there stays as it is, what is missing is added."""
+    """Safe to repeat. The users and folders, and then the files, are created only when the demo has none yet."""
 
     help = "Make demo companies, folders, users and files, and print the log-ins."
 
@@ -39,6 +42,7 @@ class Command(BaseCommand):
             with transaction.atomic():
                 self._people_and_folders()
         self._files()
+        statistics.refresh()
         self.stdout.write(f"\nDemo log-ins, all with the password  {PASSWORD}")
         for email, text in self._logins():
             self.stdout.write(f"  {email:<26} {text}")
@@ -89,7 +93,7 @@ class Command(BaseCommand):
         FolderPermission.objects.create(folder=folder, permission_type=permission_type, granted_by=boss, **holder)
 
     def _files(self):
-        """Each file through the same door as anybody's upload; one that was there before is left alone."""
+        """Upload the files through the checks of any upload. Do nothing when the demo's uploader has files already."""
         uploader = User.objects.get(email=OPS_USER)
         boss = User.objects.get(email=SUPER)
         if File.objects.filter(uploaded_by=uploader).exists():
@@ -112,7 +116,7 @@ class Command(BaseCommand):
                 except Refused as refusal:
                     self.stderr.write(f"{filename} was refused: {refusal.message}")
                     continue
-                # As if they had come in over some days.
+                # Set earlier times, as if the files had been uploaded over several days.
                 ago = timedelta(hours=7 * (20 - number))
                 File.objects.filter(pk=file.pk).update(
                     uploaded_at=file.uploaded_at - ago, expires_at=file.expires_at and file.expires_at - ago
@@ -121,13 +125,13 @@ class Command(BaseCommand):
 
 
 def documents():
-    """(folder, subfolder or None, filename, bytes) of the demo's files, oldest first."""
+    """Yield (folder, subfolder or None, filename, bytes) of the demo's files, oldest first."""
     ledger = [["Month", "Shipments", "Revenue KES"], ["August", 118, 2410000], ["September", 131, 2688000]]
     yield (
         "documents",
         None,
         "Welcome.docx",
-        demo_documents.docx(
+        office_files.docx(
             "Welcome", ["Your documents are here.", "Each download link is made for you and opens for nobody else."]
         ),
     )
@@ -135,48 +139,48 @@ def documents():
         "documents",
         None,
         "Engagement letter.docx",
-        demo_documents.docx("Engagement letter", ["Draft of the terms we work under."]),
+        office_files.docx("Engagement letter", ["Draft of the terms we work under."]),
     )
     yield (
         "documents",
         None,
         "Engagement letter.docx",
-        demo_documents.docx("Engagement letter", ["The terms we work under.", "Fees are due within thirty days."]),
+        office_files.docx("Engagement letter", ["The terms we work under.", "Fees are due within thirty days."]),
     )
     yield (
         "documents",
         None,
         "Fee schedule.xlsx",
-        demo_documents.xlsx("Fees", [["Service", "KES"], ["Bookkeeping, monthly", 45000], ["Annual accounts", 180000]]),
+        office_files.xlsx("Fees", [["Service", "KES"], ["Bookkeeping, monthly", 45000], ["Annual accounts", 180000]]),
     )
     yield (
         "documents",
         None,
         "How we work.pptx",
-        demo_documents.pptx(
+        office_files.pptx(
             "How we work", [("One place", ["All documents in one portal"]), ("One rule", ["You see what is yours"])]
         ),
     )
-    yield "baobab-logistics", None, "Fleet overview.png", demo_documents.png()
+    yield "baobab-logistics", None, "Fleet overview.png", office_files.png()
     yield (
         "baobab-logistics",
         "reports",
         "Quarterly report.docx",
-        demo_documents.docx("Quarterly report", ["Shipments rose by eleven per cent."]),
+        office_files.docx("Quarterly report", ["Shipments rose by eleven per cent."]),
     )
-    yield "baobab-logistics", "reports", "Ledger.xlsx", demo_documents.xlsx("Ledger", ledger)
-    yield "baobab-logistics", "reports", "Ledger.csv", demo_documents.csv(ledger)
+    yield "baobab-logistics", "reports", "Ledger.xlsx", office_files.xlsx("Ledger", ledger)
+    yield "baobab-logistics", "reports", "Ledger.csv", office_files.csv(ledger)
     yield (
         "baobab-logistics",
         "contracts",
         "Warehouse lease.docx",
-        demo_documents.docx("Warehouse lease", ["Between the landlord and Baobab Logistics."]),
+        office_files.docx("Warehouse lease", ["Between the landlord and Baobab Logistics."]),
     )
     yield (
         "savanna-foods",
         "reports",
         "Harvest forecast.pptx",
-        demo_documents.pptx(
+        office_files.pptx(
             "Harvest forecast", [("This season", ["Maize up, beans steady"]), ("Next season", ["Plan for two silos"])]
         ),
     )
@@ -184,13 +188,13 @@ def documents():
         "savanna-foods",
         "reports",
         "Deliveries.csv",
-        demo_documents.csv([["Day", "Crates"], ["Monday", 320], ["Tuesday", 295]]),
+        office_files.csv([["Day", "Crates"], ["Monday", 320], ["Tuesday", 295]]),
     )
     yield (
         "savanna-foods",
         "contracts",
         "Supply agreement.docx",
-        demo_documents.docx("Supply agreement", ["Terms of supply for the coming year."]),
+        office_files.docx("Supply agreement", ["Terms of supply for the coming year."]),
     )
-    yield "templates", None, "Letterhead.docx", demo_documents.docx("Letterhead", ["Text begins here."])
-    yield "templates", None, "Timesheet.xlsx", demo_documents.xlsx("Timesheet", [["Day", "Hours"], ["Monday", 8]])
+    yield "templates", None, "Letterhead.docx", office_files.docx("Letterhead", ["Text begins here."])
+    yield "templates", None, "Timesheet.xlsx", office_files.xlsx("Timesheet", [["Day", "Hours"], ["Monday", 8]])

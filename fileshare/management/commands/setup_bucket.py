@@ -1,17 +1,21 @@
-"""Make the bucket what the portal needs, or say what is not so."""
+"""Set up the bucket as the portal needs it, or print what differs."""
 
 from botocore import UNSIGNED
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
+from django.db import DatabaseError
 
-from config.bucket import make_client
-from fileshare import lifecycle
+from config.outside.bucket import make_client
 from fileshare.storage import bucket
+from fileshare.upkeep import lifecycle
 
 
 class Command(BaseCommand):
-    """Safe to run again; with --check nothing is changed and the exit status is 1 when something differs."""
+    """Safe to repeat. With --check it changes nothing. The exit status is 1 when something still differs.
+
+    What the service does not know is named, and is no reason to stop. What it refuses is named, and still differs.
+    """
 
     help = "Create the bucket of S3_FILESHARE_BUCKET or check it: access, CORS, lifecycle. Prints what differs."
 
@@ -23,15 +27,23 @@ class Command(BaseCommand):
             raise CommandError("STORAGE is not s3: there is no bucket to set up.")
         name, client = settings.S3_FILESHARE_BUCKET, make_client()
         try:
-            left = self._work(client, name, check)
+            expiry = lifecycle.safety_net()
+        except DatabaseError as error:
+            # The folders' rows decide on the lifecycle rules.
+            raise CommandError(
+                "The folders cannot be read from the database. Run `manage.py migrate` first, and then this again. "
+                f"({str(error).splitlines()[0]})"
+            ) from None
+        try:
+            left = self._work(client, name, expiry, check)
         except (BotoCoreError, ClientError) as error:
             raise CommandError(f"The service refuses: {error}") from error
         if left:
             raise CommandError(f"{left} thing(s) about the bucket {name} differ from what the portal needs.")
         self.stdout.write(self.style.SUCCESS(f"The bucket {name} is as the portal needs it."))
 
-    def _work(self, client, name, check):
-        """Print each difference and mend it unless `check`; returns how many are left."""
+    def _work(self, client, name, expiry, check):
+        """Print each difference, and correct it unless `check`. Returns how many are left."""
         left = 0
         for created in (False, True):
             found = list(
@@ -40,7 +52,7 @@ class Command(BaseCommand):
                     name,
                     stranger=make_client(signature_version=UNSIGNED),
                     origins=settings.S3_CORS_ORIGINS,
-                    expiry=lifecycle.safety_net(),
+                    expiry=expiry,
                 )
             )
             left = sum(self._mend(difference, check) for difference in found)
@@ -55,6 +67,15 @@ class Command(BaseCommand):
         if check or difference.mend is None:
             self.stdout.write(self.style.WARNING(f"differs   {difference.text}"))
             return True
-        difference.mend()
+        try:
+            difference.mend()
+        except ClientError as error:
+            if difference.kind == "bucket":
+                raise
+            if bucket.is_unknown(error):
+                self.stdout.write(f"note      {difference.text} The service does not know {error.operation_name}.")
+                return False
+            self.stdout.write(self.style.WARNING(f"refused   {difference.text} {error}"))
+            return True
         self.stdout.write(f"mended    {difference.text}")
         return False

@@ -1,10 +1,11 @@
-"""Folders of companies."""
+"""Create the folders of companies."""
 
 from django.core.management import BaseCommand, CommandError
 from django.http import Http404
 
 from accounts.models import Company
 from config.errors import Refused
+from config.outside import statistics
 from config.sizes import parse_size
 from fileshare import company_folders
 
@@ -12,7 +13,7 @@ MOST_BYTES = 2**60
 
 
 class Command(BaseCommand):
-    """A door to fileshare.company_folders. Ends with 1 when a company could not be served; the others are."""
+    """Calls fileshare.company_folders. Ends with 1 when a company was not found; the others get their folders."""
 
     help = "Make the folder of companies with its subfolders. Run again: what is there stays."
 
@@ -50,6 +51,8 @@ class Command(BaseCommand):
                 raise CommandError(refusal.message) from refusal
             else:
                 self.stdout.write(f"{company.slug}: {self._told(done)}")
+        if everyone:
+            statistics.refresh()
         if failed:
             raise CommandError(f"{failed} of {len(companies)} companies were not found.")
 

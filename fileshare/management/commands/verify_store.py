@@ -7,7 +7,7 @@ from fileshare.backups import verifying
 
 
 class Command(BaseCommand):
-    """A door to fileshare.backups.verifying."""
+    """Calls fileshare.backups.verifying."""
 
     help = "Look at the bytes of every file and list what is missing or altered; exit status 1 when anything is."
 

@@ -1,0 +1,1 @@
+"""File names and file types, and the check that a file's bytes fit them."""

@@ -1,0 +1,14 @@
+"""The rate limits of this app, for each user or address (config.http.throttling)."""
+
+RATES = {
+    "initiate": "10/m",
+    "download_url": "60/m",
+    "share_password": "10/m",
+    # Passwords for one link, from all addresses together.
+    "share_password_link": "300/h",
+    # Downloads by encrypted links; then tries with a forged link or one made for another user.
+    "redeem": "120/m",
+    "foreign_link": "10/m",
+    "share": "60/h",
+    "preview": "30/m",
+}

@@ -1,0 +1,1 @@
+"""The demo: real documents for trying out the portal."""

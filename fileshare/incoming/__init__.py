@@ -1,0 +1,1 @@
+"""Uploads: how they begin, receive bytes, and become files."""

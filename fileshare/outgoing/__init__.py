@@ -1,0 +1,1 @@
+"""Downloads: links, single files, ZIP archives and previews."""

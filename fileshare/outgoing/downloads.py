@@ -1,0 +1,196 @@
+"""Downloads of files: make links and redeem them. Each request checks again that the user may download the file."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import Http404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from audit.log import record, record_seldom
+from config.access import get_visible
+from config.errors import Refused
+from fileshare.contributions.actions import Action
+from fileshare.models import File, RedeemedLink
+from fileshare.scanning import virus_gate
+from fileshare.storage import ObjectMissing, get_store, ranges
+
+from . import links
+
+
+class NotSignedIn(Refused):
+    """401: the link is bound to a user, who has to sign in first."""
+
+    def __init__(self):
+        super().__init__(401, "not_authenticated", _("Sign in as the person this link was made for."))
+
+
+class NotYours(Refused):
+    """403: the link is bound to another user."""
+
+    def __init__(self):
+        super().__init__(403, "link_of_another", _("This link was made for somebody else."))
+
+
+class LinkUsed(Refused):
+    """410: the one-time link has been used already."""
+
+    def __init__(self):
+        super().__init__(410, "link_used", _("This link was good once and has been used. Make a new one."))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request asks of a file. `has_bytes`: it gets bytes (a HEAD or a 304 gets none). `from_start`: these begin
+    with the first byte of the file, so the request is no resumed download."""
+
+    has_bytes: bool
+    from_start: bool
+
+
+def wanted(request, file):
+    """The Wanted of an HTTP request. Uses the same rules as the code that answers it.
+
+    Raises ObjectMissing (404) or StoreUnavailable (503). Call it before a link is spent or a download counted.
+    """
+    info = get_store().head(file.object_key)
+    if info is None:
+        raise ObjectMissing(file.object_key)
+    selection = ranges.select(request.headers, info)
+    return Wanted(selection.has_bytes and request.method != "HEAD", selection.start == 0)
+
+
+def downloadable(*, user, file_id):
+    """The File, which `user` may download. Raises Http404, PermissionDenied, or NotClean (403) when the virus gate
+    blocks a file that `user` may know of."""
+    return virus_gate.get_clean(file_id, user=user, allowed=File.objects.downloadable_by(user))
+
+
+@transaction.atomic
+def link_for(*, user, file_id, one_time=False):
+    """The path of an encrypted link for `user`, valid for LINK_EXPIRY_SECONDS. Raises what `downloadable` raises."""
+    file = downloadable(user=user, file_id=file_id)
+    record(Action.LINK_MADE, user=user, target=file, folder=file.folder, one_time=one_time)
+    return reverse("secure-download", args=[links.make(file_id=file.pk, user_id=user.pk, one_time=one_time)])
+
+
+@transaction.atomic
+def presigned_url(*, user, file_id):
+    """A store URL of the file, valid for PRESIGNED_URL_EXPIRY_SECONDS. Raises what `downloadable` raises.
+
+    When the portal serves the bytes itself, the URL is a path; its use checks the user's right again and counts the
+    download. A URL of another server counts as a download now, because the portal does not learn of its use.
+    """
+    file = downloadable(user=user, file_id=file_id)
+    record(Action.LINK_MADE, user=user, target=file, folder=file.folder, presigned=True)
+    if get_store().is_remote:
+        _count(user, file)
+    return _presign(file, user)
+
+
+def _presign(file, user):
+    return get_store().presign_get(
+        file.object_key,
+        filename=file.filename,
+        content_type=file.content_type,
+        expires_in=settings.PRESIGNED_URL_EXPIRY_SECONDS,
+        claims={"file": str(file.pk), "user": str(user.pk)},
+        base_url="",
+    )
+
+
+def redeem(*, user, token, request):
+    """The File of an encrypted link. `user` must be the one it was made for, and must still have the right to download.
+
+    A request for bytes uses up a one-time link by inserting its nonce; of several requests at once, one succeeds.
+    After that its user may resume for RESUME_GRACE_SECONDS, from any byte except the first. A HEAD uses up nothing.
+
+    Raises LinkForged (400), NotSignedIn (401), NotYours (403), Http404, LinkExpired or LinkUsed (410).
+    """
+    link = None
+    try:
+        link = links.read(token)
+        return _redeemed(user, link, request)
+    except (links.LinkForged, links.LinkExpired, LinkUsed, NotYours, Http404) as refusal:
+        _record_refused(user, link, getattr(refusal, "code", "not_found"))
+        raise
+
+
+def _record_refused(user, link, code):
+    file = link and File.objects.filter(pk=link.file_id).select_related("folder", "subfolder").first()
+    record_seldom(
+        Action.LINK_REFUSED,
+        about=f"{user.pk} {link and link.file_id}",
+        code=code,
+        user=user,
+        target=file,
+        folder=file and file.folder,
+    )
+
+
+def _redeemed(user, link, request):
+    redeemed = RedeemedLink.objects.filter(nonce=link.nonce).first() if link.nonce else None
+    if link.has_expired and redeemed is None:
+        raise links.LinkExpired
+    if not user.is_authenticated:
+        raise NotSignedIn
+    if user.pk != link.user_id:
+        raise NotYours
+    file = get_visible(link.file_id, File.objects.downloadable_by(user).select_related("folder", "subfolder"))
+    asked = wanted(request, file)
+    if redeemed is not None:
+        _assert_resumes(redeemed, asked)
+        return file
+    if not asked.has_bytes:
+        return file
+    if link.nonce:
+        try:
+            with transaction.atomic():
+                RedeemedLink.objects.create(nonce=link.nonce, file=file, user=user, redeemed_at=timezone.now())
+                _count(user, file, one_time=True)
+        except IntegrityError:
+            # Another request used the link after this one had looked; programs that fetch ranges side by side do so.
+            # Or the file or user was deleted since then, so there is no such row.
+            redeemed = RedeemedLink.objects.filter(nonce=link.nonce).first()
+            if redeemed is None:
+                raise Http404 from None
+            _assert_resumes(redeemed, asked)
+    elif asked.from_start or get_store().is_remote:
+        _count(user, file)
+    return file
+
+
+def _assert_resumes(redeemed, asked):
+    """Raise LinkUsed unless the request resumes a download: in time, and from any byte but the first."""
+    grace_over = timezone.now() - redeemed.redeemed_at > timedelta(seconds=settings.RESUME_GRACE_SECONDS)
+    if grace_over or (asked.has_bytes and asked.from_start):
+        raise LinkUsed
+
+
+def authorize_store_get(claims, request):
+    """The File of a presigned URL that the portal serves, if the user it was made for may still download it.
+
+    Counts a download when the request asks for bytes from the first one on. Raises Http404.
+    """
+    people = User.objects.with_company().with_second_factor()
+    user = people.filter(pk=claims.get("user"), is_active=True, lacks_second_factor=False).first()
+    files = (
+        File.objects.none()
+        if user is None
+        else File.objects.downloadable_by(user).select_related("folder", "subfolder")
+    )
+    file = get_visible(claims.get("file"), files)
+    asked = wanted(request, file)
+    if asked.has_bytes and asked.from_start:
+        _count(user, file)
+    return file
+
+
+@transaction.atomic
+def _count(user, file, **detail):
+    File.objects.filter(pk=file.pk).count_download()
+    record(Action.DOWNLOAD, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes, **detail)

@@ -1,0 +1,1 @@
+"""What the portal puts right by itself: reconciling store and rows, the bucket's lifecycle rules."""
