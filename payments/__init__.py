@@ -1,1 +1,1 @@
-"""Money for space: storage plans paid by M-Pesa."""
+"""Storage plans, paid by M-Pesa."""

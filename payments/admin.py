@@ -1,4 +1,4 @@
-"""Plans in the admin, to change; payments and callbacks, to read: they are decided in the review queue."""
+"""Plans in the admin, editable; payments and callbacks, read-only. Supers decide payments in the review queue."""
 
 import json
 
@@ -10,8 +10,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from config.admin import OperationsAdmin, OperationsForm, ReadOnlyAdmin
-from config.admin_lines import moment, row_link
+from config.admin.lines import moment, row_link
+from config.admin.operations import OperationsAdmin, OperationsForm
+from config.admin.site import ReadOnlyAdmin
 from config.sizes import SizeField
 
 from . import plans
@@ -33,7 +34,7 @@ class PlanForm(OperationsForm):
 
 @admin.register(Plan)
 class PlanAdmin(OperationsAdmin):
-    """What is on sale; what was bought keeps its terms. Saved through payments.plans."""
+    """The plans on sale, saved through payments.plans. Payments made keep the terms they had."""
 
     form = PlanForm
     list_display = ["name", "price", "space", "days", "is_active"]
@@ -53,17 +54,18 @@ class PlanAdmin(OperationsAdmin):
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if db_field.name == "extra_bytes":
-            # The admin's own widget for numbers has no place for a unit.
+            # The admin's widget for numbers accepts no unit.
             kwargs["widget"] = forms.TextInput
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def has_delete_permission(self, request, obj=None):
-        # Taken off sale instead: payments refer to it.
+        # Supers take a plan off sale instead: payments refer to it.
         return False
 
-    def save_model(self, request, obj, form, change):
-        if form.changed_data or not change:
-            plans.save(user=request.user, plan=obj)
+    def create(self, request, plan, facts):
+        return plans.save(user=request.user, plan=plan)
+
+    change = create
 
 
 @admin.register(Transaction)
@@ -173,5 +175,5 @@ class CallbackRecordAdmin(ReadOnlyAdmin):
             text = json.dumps(json.loads(row.raw), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
             text = row.raw
-        # JSON may name half a character, which no page can carry: it stays as it was named.
+        # JSON may hold a lone surrogate, which UTF-8 cannot encode: show it as an escape.
         return format_html('<pre class="raw">{}</pre>', text.encode("utf-8", "backslashreplace").decode())

@@ -1,4 +1,4 @@
-"""The calls of payments in the API."""
+"""The API's addresses of payments."""
 
 from django.urls import path
 
@@ -10,6 +10,6 @@ urlpatterns = [
     path("mpesa/transactions", api.Transactions.as_view(), name="api-payments"),
     path("mpesa/transactions/<str:transaction_id>", api.OneTransaction.as_view(), name="api-payment"),
     path("mpesa/callback", api.Callback.as_view(), name="api-payment-callback-header"),
-    # The address M-Pesa is given: Daraja takes none that names it.
+    # The address for M-Pesa's callbacks. Daraja refuses an address that contains its name.
     path("payments/cb/<str:secret>", api.Callback.as_view(), name="api-payment-callback"),
 ]

@@ -1,17 +1,17 @@
 from importlib import import_module
 
-from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from config.contributions import registry
 
-class PaymentsConfig(AppConfig):
-    """Money for space."""
+
+class PaymentsConfig(registry.PortalApp):
+    """The app of plans and payments."""
 
     name = "payments"
     verbose_name = _("Payments")
 
     def ready(self):
-        # By name, for it needs the models.
-        import_module("payments.privacy").keep()
+        # Import here: the module needs the models.
+        import_module("payments.contributions.hand_in").hand_in()
         import_module("payments.checks")
-        import_module("payments.metrics")

@@ -1,4 +1,4 @@
-"""What `manage.py check` says of the settings of payments."""
+"""Checks of the payment settings by `manage.py check`."""
 
 from django.conf import settings
 from django.core.checks import Warning as Warned
@@ -7,7 +7,7 @@ from django.core.checks import register
 
 @register()
 def no_sandbox_in_public(app_configs, **options):
-    """The sandbox gives the money back, and the space stays: for trying out only."""
+    """W001 for the sandbox on a public portal: it returns the money, and the payer keeps the space."""
     if settings.MPESA_ENV == "sandbox" and not settings.SITE_IS_LOCAL:
         hint = "Set MPESA_ENV=live once you have gone live, or off."
         return [

@@ -1,4 +1,4 @@
-"""Forms of the payment pages: who pays for which folder, which payments to show, what was decided."""
+"""Forms of the payment pages: paying for a folder's space, filtering payments, deciding on a payment."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -7,8 +7,8 @@ from config.errors import Refused
 from config.forms import FilterForm, Moment, demand_valid
 from fileshare.models import Folder
 
-from . import phone_numbers
 from .models import PENDING, Status
+from .mpesa import phone_numbers
 
 MAX_FOLDERS = 200
 STATUSES = [
@@ -19,7 +19,7 @@ STATUSES = [
 
 
 class PayForm(forms.Form):
-    """The phone that pays, and the folder that gets the space. The operation decides who may raise which."""
+    """The phone that pays and the folder that gets the space. The operation checks that the user may raise it."""
 
     phone_number = forms.CharField(
         label=_("M-Pesa number"),
@@ -43,7 +43,7 @@ class PayForm(forms.Form):
         self.fields["folder_id"].initial = str((chosen or personal).pk)
 
     def clean_phone_number(self):
-        """The number as it was typed; a wrong one is told before anything is asked."""
+        """The number as typed. Reports a wrong number before anything is sent to M-Pesa."""
         typed = self.cleaned_data["phone_number"]
         try:
             phone_numbers.normalise(typed)
@@ -59,18 +59,18 @@ def _shown(folder, personal):
 
 
 class ReceiptForm(forms.Form):
-    """What a super decided on a payment that did not add up."""
+    """A super's decision on a payment in review."""
 
     decision = forms.ChoiceField(choices=[("approve", _("Approve")), ("reject", _("Reject"))])
     receipt_number = forms.RegexField(r"^[A-Za-z0-9]{1,30}$", required=False, label=_("M-Pesa receipt"))
 
     def clean_receipt_number(self):
-        """In capitals, as M-Pesa writes it."""
+        """The receipt number in capitals, as M-Pesa writes it."""
         return self.cleaned_data["receipt_number"].upper()
 
 
 class TransactionFilter(FilterForm):
-    """Which payments a super wants to see; a whole end day is included."""
+    """A super's filter of payments; a whole end day is included."""
 
     status = forms.ChoiceField(label=_("Status"), required=False, choices=STATUSES)
     phone_number = forms.CharField(label=_("Phone"), required=False, max_length=phone_numbers.MAX_TYPED)
@@ -80,7 +80,7 @@ class TransactionFilter(FilterForm):
     end_date = Moment(label=_("Until"), ends=True, widget=forms.DateInput(attrs={"type": "date"}))
 
     def clean_phone_number(self):
-        """Twelve digits, however they were typed."""
+        """The number as twelve digits, or ""."""
         typed = self.cleaned_data["phone_number"]
         if not typed:
             return ""
@@ -90,7 +90,7 @@ class TransactionFilter(FilterForm):
             raise forms.ValidationError(str(refusal.message)) from None
 
     def apply(self, rows):
-        """The payments that fit; raises Refused 400 naming the filters that make no sense."""
+        """The payments that pass the filters. Raises Refused (400) that names the invalid filters."""
         demand_valid(self, _("A filter is not valid."))
         facts = self.cleaned_data
         return rows.matching(

@@ -1,20 +1,19 @@
-"""What of payments is told at /metrics."""
+"""Metrics of payments."""
 
 from datetime import timedelta
 
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from config import metrics
+from config.watch import metrics
 
 from .models import PENDING, Status, Transaction
 
 RECENT = timedelta(days=1)
 
 
-@metrics.reader
 def payments():
-    """Those that wait, and how those of the last day ended: the whole history is not counted again and again."""
+    """The open payments, and the last day's by state. Counting the whole history at each scrape would cost too much."""
     waiting = (*PENDING, Status.NEEDS_REVIEW)
     counts = dict.fromkeys(((status,) for status in waiting), 0)
     rows = Transaction.objects.filter(status__in=waiting).order_by()

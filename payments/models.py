@@ -1,6 +1,6 @@
 """Rows of plans and payments.
 
-A payment's state changes in payments.transactions, .settling and .reviews and nowhere else, under its lock.
+Only payments.transactions, .settling and .reviews change a payment's state, and only with its row locked.
 """
 
 import uuid
@@ -17,11 +17,11 @@ from django.utils.translation import gettext_lazy as _
 from fileshare.models import Folder, QuotaGrant
 
 CURRENCY = "KES"
-# What M-Pesa moves in one payment, in whole shillings.
+# M-Pesa's limits for one payment, in whole shillings.
 MIN_AMOUNT, MAX_AMOUNT = 1, 250_000
 MAX_DAYS = 3_650
 MAX_EXTRA_BYTES = 2**50
-# A callback is a few hundred bytes; nobody has more to say.
+# A callback is a few hundred bytes; a larger body is not from M-Pesa.
 MAX_CALLBACK_BYTES = 64 * 1024
 
 
@@ -31,15 +31,15 @@ def money(amount):
 
 
 class PlanQuerySet(models.QuerySet):
-    """What is sold."""
+    """Plans."""
 
     def on_sale(self):
-        """Those a payer may choose from."""
+        """The plans that payers may choose."""
         return self.filter(is_active=True)
 
 
 class Plan(models.Model):
-    """`extra_bytes` more room for `days`, at `amount` whole shillings. A payment keeps a copy of what it bought."""
+    """`extra_bytes` of space for `days`, at `amount` whole shillings. A payment keeps a copy of the plan's terms."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=60)
@@ -68,17 +68,17 @@ class Plan(models.Model):
 
     @property
     def money(self):
-        """Its price as people read it."""
+        """The price as users read it."""
         return money(self.amount)
 
     @property
     def currency(self):
-        """KES, always."""
+        """The currency: KES for all plans."""
         return CURRENCY
 
 
 class Status(models.TextChoices):
-    """Where a payment stands. CREATED: nobody knows yet whether the phone was asked; SUBMITTED: it was."""
+    """A payment's state. CREATED: unknown whether M-Pesa asked the phone; SUBMITTED: M-Pesa asked it."""
 
     CREATED = "created", _("Waiting for M-Pesa")
     SUBMITTED = "submitted", _("Waiting for the phone")
@@ -93,43 +93,43 @@ PENDING = (Status.CREATED, Status.SUBMITTED)
 
 
 class Review(models.TextChoices):
-    """Why somebody has to look at a payment."""
+    """Why a super has to review a payment."""
 
     NO_ANSWER = "no_answer", _("M-Pesa never said how it ended")
     UNKNOWN_PUSH = "unknown_push", _("Nobody knows whether the phone was asked")
-    MISMATCH = "mismatch", _("Amount, number or ids are not those of the payment")
+    MISMATCH = "mismatch", _("Amount or ids are not those of the payment")
     RECEIPT_USED = "receipt_used", _("The receipt belongs to another payment")
     NO_FOLDER = "no_folder", _("The folder is gone")
     AFTER_REJECTION = "after_rejection", _("Paid after it was rejected")
 
 
-# A payment nobody heard of is credited when it is heard of; one that does not add up waits for a person.
+# With these reasons a later answer of M-Pesa still credits the payment. With the others it waits for a super.
 SILENT_REVIEWS = (Review.NO_ANSWER, Review.UNKNOWN_PUSH)
 
 
 class TransactionQuerySet(models.QuerySet):
-    """Who sees which payments, and which of them have something due."""
+    """Payments: which a user sees, and which are due for a query."""
 
     def visible_to(self, user):
-        """Their own; a super all."""
+        """The user's own payments; for a super all payments."""
         if not user.is_active:
             return self.none()
         return self.all() if user.is_superuser else self.filter(user=user)
 
     def reviewable_by(self, user):
-        """Those `user` may decide on: for a super, all that wait for it."""
+        """The payments `user` may decide on: all that wait for review for a super, none for other users."""
         return self.visible_to(user).filter(status=Status.NEEDS_REVIEW) if user.is_superuser else self.none()
 
     def pending(self):
-        """Those whose end nobody knows yet."""
+        """Payments whose end is still unknown."""
         return self.filter(status__in=PENDING)
 
     def due(self):
-        """Pending ones that should be asked after now."""
+        """Pending payments to ask M-Pesa about now."""
         return self.pending().filter(next_query_at__lte=timezone.now())
 
     def matching(self, *, status="", phone_number="", user_email="", receipt_number="", start=None, end=None):
-        """Those that fit every filter given; `start` and `end` are aware datetimes, end exclusive."""
+        """Payments that pass every given filter; `start` and `end` are aware datetimes, end exclusive."""
         rows = self
         if status:
             rows = rows.pending() if status == "pending" else rows.filter(status=status)
@@ -146,16 +146,16 @@ class TransactionQuerySet(models.QuerySet):
         return rows
 
     def with_details(self):
-        """With all that a list shows, in one query."""
+        """Joins the rows that a list shows, in one query."""
         return self.select_related("plan", "user", "folder", "grant")
 
 
 class Transaction(models.Model):
-    """One payment, from the wish to its end; created → submitted → paid, failed, cancelled, timed_out, needs_review.
+    """One payment: created → submitted → paid, failed, cancelled, timed_out or needs_review.
 
-    `paid` is final, and is set in the transaction that creates `grant`. Plan and folder are copied,
-    so that a receipt says what was bought whatever becomes of them. `next_query_at` is when it is
-    asked after; empty strings stand for what is not known yet.
+    `paid` is final, and is set in the transaction that creates `grant`. Plan and folder are copied, so that a receipt
+    stays correct when they change or are deleted. `next_query_at` is when to ask M-Pesa about it next. Empty strings
+    stand for values that are not known yet.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -201,10 +201,10 @@ class Transaction(models.Model):
             models.Index(fields=["user", "-created_at", "-id"], name="payment_newest_of_user"),
             models.Index(fields=["status", "-created_at", "-id"], name="payment_newest_of_status"),
             models.Index(fields=["phone_number", "-created_at"], name="payment_of_phone"),
-            # Whole: SQLite does not look a given id up in the partial one of the constraint.
+            # A full index: SQLite does not use the constraint's partial one to look up a given id.
             models.Index(fields=["checkout_request_id"], name="payment_by_checkout_id"),
             models.Index(fields=["next_query_at"], condition=Q(next_query_at__isnull=False), name="payment_due"),
-            # With the amount, which is all that sums need.
+            # Includes the amount, so that sums need the index only.
             models.Index(fields=["paid_at", "amount"], condition=Q(paid_at__isnull=False), name="payment_paid_at"),
         ]
         constraints = [
@@ -229,32 +229,32 @@ class Transaction(models.Model):
         return f"{self.plan_name}, {CURRENCY} {self.amount}"
 
     def get_absolute_url(self):
-        """Its live status page."""
+        """The address of its live status page."""
         return reverse("payment", args=[self.pk])
 
     @property
     def payer(self):
-        """Whoever began it; None once nobody is behind the account any more."""
+        """The user who started it; None if the account was erased or deleted."""
         return None if self.user is None or self.user.erased_at is not None else self.user
 
     @property
     def is_pending(self):
-        """True while its end is not known."""
+        """True while the payment's end is unknown."""
         return self.status in PENDING
 
     @property
     def public_status(self):
-        """The status as the API says it: how a pending payment came along is nobody's business."""
+        """The status shown in the API: "pending" for both pending states, whose difference is internal."""
         return "pending" if self.is_pending else self.status
 
     @property
     def grant_source(self):
-        """What its grant is given for; once."""
+        """The grant's source, which is unique: a payment gets one grant only."""
         return f"payment:{self.pk}"
 
 
 class Verdict(models.TextChoices):
-    """What became of a callback."""
+    """The result of processing a callback."""
 
     RECEIVED = "received", _("Waiting")
     APPLIED = "applied", _("Applied")
@@ -267,7 +267,7 @@ class Verdict(models.TextChoices):
 
 
 class CallbackRecord(models.Model):
-    """What came to the callback's address, word for word; at most MAX_CALLBACK_BYTES of it."""
+    """A body received at the callback's address, stored unchanged; at most MAX_CALLBACK_BYTES of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     raw = models.TextField()

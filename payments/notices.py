@@ -1,4 +1,4 @@
-"""What payers are told, by notice and by letter: how their payment ended, and when its space does."""
+"""Notices and mails to payers: how their payment ended, and when its space ends."""
 
 import logging
 from datetime import timedelta
@@ -6,11 +6,11 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import mail
-from accounts.notifications import notify
+from accounts.notices import mail
+from accounts.notices.notifications import notify
 
-from . import daraja, phone_numbers
 from .models import Status, Transaction
+from .mpesa import daraja, phone_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -18,14 +18,14 @@ REMINDER = timedelta(days=3)
 
 
 def notify_payer(row, kind="payment_settled"):
-    """A notice to whoever wanted to pay. While it is unread, the next one about the payment takes its place."""
+    """Notify the user who started the payment. A later notice about the same payment replaces an unread one."""
     if row.payer is not None:
         slug = {"folder_slug": row.folder.slug} if row.folder_id else {}
         notify(row.user, kind, about=str(row.pk), mail_again=True, transaction_id=str(row.pk), **_facts(row), **slug)
 
 
 def tell_payer(row, kind, letter):
-    """A notice and a letter to whoever paid."""
+    """Send a notice and a mail to the payer."""
     ends = row.grant.ends_at if row.grant_id else None
     notify_payer(row, kind)
     mail.post(
@@ -53,12 +53,12 @@ def _facts(row):
 
 
 def remind():
-    """Tell payers whose space ends within three days, and those whose space has ended; each once."""
+    """Tell payers whose space ends within three days, and those whose space has ended; each payer once."""
     now = timezone.now()
-    # Nobody writes to somebody whose account is switched off.
+    # Skip payers whose accounts are deactivated.
     paid = Transaction.objects.filter(status=Status.PAID, user__is_active=True)
 
-    # Whoever buys a day knows that it will be over tomorrow.
+    # Do not remind of plans as short as the reminder's period: their buyers know that they end soon.
     ending = paid.filter(
         reminded_at=None, days__gt=REMINDER.days, grant__ends_at__gt=now, grant__ends_at__lte=now + REMINDER
     )
@@ -68,14 +68,14 @@ def remind():
         for row in rows.with_details()[:500]:
             try:
                 told += _remind(row, field, kind, now)
-            except Exception:  # a fault of one must not keep the others from hearing of it
+            except Exception:  # one failure must not keep the other payers from being told
                 logger.exception("Nobody could be reminded of payment %s", row.pk)
     return told
 
 
 @transaction.atomic
 def _remind(row, field, kind, now):
-    """1 when this one was told."""
+    """Tell one payer. Returns 1, or 0 if another worker has told them."""
     told = Transaction.objects.filter(pk=row.pk, **{field: None}).update(**{field: now})
     if told:
         tell_payer(row, kind, kind)

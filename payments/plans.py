@@ -1,15 +1,15 @@
-"""Plans: put on sale, changed, taken off sale by supers. What was bought keeps the terms it was bought on."""
+"""Supers create and change plans, and take them off sale. Payments made keep the terms they had."""
 
 from django.db import transaction
 
-from accounts.roles import assert_super
+from accounts.people.roles import assert_super
 from audit.log import record
-from audit.models import Action
+from payments.contributions.actions import Action
 
 
 @transaction.atomic
 def save(*, user, plan):
-    """Keep a new or changed Plan whose fields are valid. Raises PermissionDenied. Returns it."""
+    """Save a new or changed Plan whose fields are valid. Raises PermissionDenied. Returns the Plan."""
     assert_super(user)
     new = plan._state.adding
     plan.save()

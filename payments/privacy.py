@@ -1,15 +1,17 @@
-"""What this app keeps of a person: what they paid, for accounts.privacy.
+"""The personal data of this app: a user's payments, for accounts.privacy.subject_rights.
 
-Payments outlive an account, telephone number included: they are the firm's books, which the law has it keep.
+Payments, with the phone number, are kept after the account is erased: they are the firm's books, which the law requires
+it to keep.
 """
 
-from accounts.privacy import Keeper, newest_first, register
+from accounts.keepers import Keeper, register
+from accounts.privacy.subject_rights import newest_first
 
 from .models import CURRENCY, Transaction
 
 
 def payments(user):
-    """Every payment the person began, however it ended."""
+    """Every payment that the user started, however it ended."""
     for row in newest_first(Transaction.objects.filter(user=user), time_field="created_at"):
         yield {
             "id": row.pk,
@@ -26,5 +28,5 @@ def payments(user):
 
 
 def keep():
-    """Register this app's part."""
-    register(Keeper(name="payments", sections={"payments": payments}))
+    """Register this app's personal data."""
+    register(Keeper(name="payments", sections={"payments": payments}, named_targets=("transaction",)))

@@ -1,7 +1,7 @@
-"""How a payment ends, under its row's lock: credited once, closed without money, or left to a person.
+"""Ends a payment while its row is locked: credits it once, closes it without money, or sends it to review.
 
-Whatever M-Pesa says, by callback or in answer to a query, becomes an Outcome and goes through `apply`. `pay` is
-the one place where a payment becomes paid, together with the space it bought.
+Every answer of M-Pesa, by callback or query, becomes an Outcome and goes through `apply`. Only `pay` makes a payment
+paid, together with the space it bought.
 """
 
 import logging
@@ -11,25 +11,26 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit.log import record
-from audit.models import Action
-from fileshare import grants
+from fileshare.space import grants
+from payments.contributions.actions import Action
 
-from . import callbacks, notices, results
+from . import notices
 from .models import SILENT_REVIEWS, Review, Status, Transaction, Verdict
+from .mpesa import callbacks, results
 
 logger = logging.getLogger(__name__)
 
 
 def locked(**which):
-    """The Transaction of these facts, locked until the transaction ends; or None."""
+    """The Transaction with these values, locked until the transaction ends; or None."""
     return Transaction.objects.select_for_update(of=("self",), no_key=True).filter(**which).first()
 
 
 def apply(row, outcome):
-    """Let the locked payment `row` end as `outcome` says, if it may. Returns the Verdict on the outcome.
+    """End the locked payment `row` as `outcome` says, if allowed. Returns the Verdict on the outcome.
 
-    Paid is final. A payment that failed, was cancelled or timed out is still credited when M-Pesa
-    says that it was paid after all. What does not agree is never credited; a person looks at it.
+    Paid is final. A payment that failed, was cancelled or timed out is still credited when M-Pesa later says that it
+    was paid. An outcome that disagrees with the payment is never credited; a super reviews it.
     """
     agrees = _agrees(row, outcome)
     if outcome.result_code in results.PENDING_CODES:
@@ -61,7 +62,7 @@ def apply(row, outcome):
 
 
 def _was_judged(row, outcome):
-    """Whether a person knew these very words when they rejected the payment."""
+    """True when the super who rejected the payment had the same outcome before them."""
     if row.reviewed_at is None:
         return False
     told = row.callbacks.filter(processed_at__lte=row.reviewed_at).order_by("-received_at")
@@ -69,22 +70,21 @@ def _was_judged(row, outcome):
 
 
 def _agrees(row, outcome):
-    """Whether ids, amount and phone are those of the payment, as far as they are told."""
+    """True when the outcome's ids and amount, as far as it has them, are those of the payment.
+
+    The phone number is left out: M-Pesa masks it.
+    """
     if row.checkout_request_id != outcome.checkout_request_id:
         return False
     if row.merchant_request_id and row.merchant_request_id != outcome.merchant_request_id:
         return False
     if not (outcome.is_paid and outcome.metadata):
         return True
-    return (
-        outcome.amount == row.amount
-        and outcome.phone_number.removeprefix("+") == row.phone_number
-        and bool(outcome.receipt_number)
-    )
+    return outcome.amount == row.amount and bool(outcome.receipt_number)
 
 
 def _repeat(row, outcome, agrees):
-    """What a further word changes of a paid payment: its receipt, where a query had credited it without one."""
+    """Process a further outcome of a paid payment: add the receipt if a query credited it without one."""
     if not agrees:
         return Verdict.MISMATCH
     if not outcome.is_paid or not outcome.receipt_number or outcome.receipt_number == row.receipt_number:
@@ -101,7 +101,7 @@ def _repeat(row, outcome, agrees):
 
 
 def _credit(row, outcome):
-    """Mark the payment paid and give its space, both or neither. Returns the Verdict."""
+    """Mark the payment paid and give its space, in one transaction. Returns the Verdict."""
     if row.folder_id is None:
         hold(row, Review.NO_FOLDER)
         return Verdict.APPLIED
@@ -111,7 +111,7 @@ def _credit(row, outcome):
     except IntegrityError:
         if not is_taken(outcome.receipt_number, row):
             raise
-        # The receipt is another payment's: one M-Pesa message must not pay for two.
+        # Another payment has this receipt: one M-Pesa message must not pay for two.
         row.refresh_from_db()
         row.checkout_request_id = row.checkout_request_id or outcome.checkout_request_id
         hold(row, Review.RECEIPT_USED)
@@ -120,16 +120,16 @@ def _credit(row, outcome):
 
 
 def is_taken(receipt_number, row):
-    """Whether another payment than `row` has this receipt."""
+    """True when a payment other than `row` has this receipt."""
     others = Transaction.objects.exclude(pk=row.pk)
     return bool(receipt_number) and others.filter(receipt_number=receipt_number).exists()
 
 
 def pay(row, *, receipt_number, code, words, user=None):
-    """Mark the locked payment paid and give its space, in M-Pesa's result `code` and `words`; tell its payer.
+    """Mark the locked payment paid, give its space and tell its payer. `code` and `words` are M-Pesa's result.
 
-    `user` is who decided so, None for M-Pesa. Belongs into a savepoint: raises IntegrityError, for another
-    payment's receipt (`is_taken`) and where the space cannot be given.
+    `user` is the super who decided it, None for M-Pesa. Call it in a savepoint: it raises IntegrityError for another
+    payment's receipt (`is_taken`), and when the space cannot be given.
     """
     now = timezone.now()
     row.status, row.paid_at, row.review_reason, row.next_query_at = Status.PAID, now, "", None
@@ -149,7 +149,7 @@ def pay(row, *, receipt_number, code, words, user=None):
 
 
 def hold(row, reason):
-    """Leave the locked payment to a person, for a Review reason."""
+    """Send the locked payment to review, for a Review reason."""
     row.status, row.review_reason, row.next_query_at = Status.NEEDS_REVIEW, reason, None
     row.save()
     logger.warning("Payment %s needs somebody to look at it: %s", row.pk, reason)
@@ -158,7 +158,7 @@ def hold(row, reason):
 
 
 def record_settled(row, user=None):
-    """Write into the log how the payment stands now; `user` is who decided so, None for M-Pesa."""
+    """Record in the log the payment's present state; `user` is the super who decided it, None for M-Pesa."""
     record(
         Action.PAYMENT_SETTLED,
         user=user,
@@ -174,9 +174,9 @@ def record_settled(row, user=None):
 
 
 def try_one(act, pk):
-    """True when `act(pk)` did something; a fault of one must not stop the others."""
+    """True when `act(pk)` did something. Logs an exception, so that one failure does not stop the others."""
     try:
         return act(pk) is not None
-    except Exception:  # what fails here is tried again by the schedule, and told
+    except Exception:  # log it; the schedule tries again
         logger.exception("%s of %s failed", act.__name__, pk)
         return False

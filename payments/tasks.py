@@ -1,27 +1,28 @@
-"""Background doors to the operations of this app. Each may run twice, by two, or be killed and run again."""
+"""Background tasks of this app. Each may run twice, in two workers at once, or again after it was killed."""
 
 from celery import shared_task
 
-from . import asking, callback_records, notices
+from . import notices
+from .mpesa import callback_records, status_queries
 
 
 @shared_task
 def process_callback(*, record_id):
-    """Do what one kept callback says, now."""
+    """Process one stored callback now."""
     callback_records.process_callback(record_id)
 
 
 @shared_task
 def process_waiting_callbacks():
-    """Process the callbacks that wait, and tell of those that belong to nothing. Never waits for Daraja."""
+    """Process the waiting callbacks and report those that match no payment. Never waits for Daraja."""
     callback_records.process_waiting()
     callback_records.report_strays()
 
 
 @shared_task
 def settle_payments():
-    """Ask after the payments that are due, for a few seconds, one worker at a time."""
-    asking.ask_due()
+    """Ask M-Pesa about the due payments, for a few seconds, one worker at a time."""
+    status_queries.ask_due()
 
 
 @shared_task
@@ -32,5 +33,5 @@ def remind_of_ending_space():
 
 @shared_task
 def forget_old_callbacks():
-    """Remove what came without the secret, long ago."""
+    """Delete old callbacks that were refused, unreadable or unmatched."""
     return callback_records.forget_old_callbacks()

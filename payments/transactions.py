@@ -1,7 +1,8 @@
-"""Starting a payment: who may buy what for which folder, and the push that asks the phone.
+"""Starts a payment: which user may buy what for which folder, and the push that asks the phone.
 
-A payment is a row before anything leaves the portal. How it goes on is elsewhere: `callback_records` hears of it,
-`asking` asks after it, `settling` ends it, `reviews` lets a person decide, `notices` tells its payer.
+The payment's row is committed before any request leaves the portal. Other modules continue: `callback_records` handles
+M-Pesa's callbacks, `status_queries` asks M-Pesa, `settling` ends the payment, `reviews` lets a super decide, `notices`
+tells the payer.
 """
 
 import logging
@@ -15,25 +16,26 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.log import record
-from audit.models import Action
 from config.access import get_allowed
 from config.errors import Conflict, Invalid, Refused
-from config.queue import send_after_commit
+from config.outside.queue import send_after_commit
 from fileshare import folders
 from fileshare.models import Folder
+from payments.contributions.actions import Action
 
-from . import daraja, phone_numbers, results, settling
+from . import settling
 from .models import CallbackRecord, Plan, Review, Status, Transaction, Verdict
+from .mpesa import daraja, phone_numbers, results
 
 logger = logging.getLogger(__name__)
 
-# So long after the push a payment is asked after; then a person has to look.
+# When M-Pesa is asked about a payment, counted from the push; after the last query it goes to review.
 QUERY_SCHEDULE = tuple(timedelta(seconds=seconds) for seconds in (30, 60, 120, 300, 900, 3600))
 PUSH_INTERVAL = timedelta(minutes=1)
 
 
 class PaymentPending(Refused):
-    """409: a payment of this phone is under way. `transaction_id` when it is the caller's own."""
+    """409: a payment from this phone is pending. `transaction_id` is set when it is the caller's own."""
 
     def __init__(self, transaction_id=None):
         self.transaction_id = transaction_id
@@ -42,6 +44,7 @@ class PaymentPending(Refused):
             "payment_pending",
             _("A payment from this number is still under way. Finish it on the phone first."),
             errors={"transaction_id": [str(transaction_id)]} if transaction_id else None,
+            retry_after=QUERY_SCHEDULE[0].total_seconds(),
         )
 
 
@@ -65,7 +68,7 @@ class PaymentsOff(Conflict):
 
 
 class PaymentsUnavailable(Refused):
-    """503: M-Pesa does not take the request now; nothing was asked of the phone."""
+    """503: M-Pesa does not accept the request now; the phone was not asked."""
 
     def __init__(self):
         super().__init__(
@@ -77,17 +80,17 @@ class PaymentsUnavailable(Refused):
 
 
 def are_on():
-    """Whether this portal takes payments at all."""
+    """True when this portal takes payments."""
     return settings.MPESA_ENV != "off"
 
 
 def start(*, user, phone_number, plan_id, folder_id=None):
-    """Ask a phone to pay for a plan, for a folder or the user's personal one. Returns the Transaction.
+    """Ask a phone to pay for a plan, for a folder or for the user's personal one. Returns the Transaction.
 
-    The row is committed before the request leaves; of a push whose answer got lost the row stays
-    `created`, and nothing here ever pushes it again. While Daraja does not answer, or enough others wait
-    for it, there is no row at all. Raises Invalid (400), Http404 or PermissionDenied for the folder,
-    PaymentPending and PaymentsOff (409), TooSoon (429), PaymentsUnavailable (503).
+    The row is committed before the request is sent. If the push's answer is lost, the row stays `created`, and this
+    code never repeats the push. No row is created while Daraja does not answer or too many threads wait for it. Raises
+    Invalid (400), Http404 or PermissionDenied for the folder, PaymentPending and PaymentsOff (409), TooSoon (429),
+    PaymentsUnavailable (503).
     """
     if not are_on():
         raise PaymentsOff
@@ -107,7 +110,7 @@ def _start(*, user, phone_number, plan_id, folder_id):
     row = _begin(user=user, phone_number=phone_number, plan_id=plan_id, folder_id=folder_id)
     until = daraja.deadline()
     try:
-        # Whatever goes wrong here, nothing was asked of the phone yet.
+        # If this fails, the phone has not been asked.
         daraja.access_token(until=until)
     except daraja.Refusal as refusal:
         raise _refused(row, refusal) from None
@@ -128,7 +131,7 @@ def _start(*, user, phone_number, plan_id, folder_id):
     except daraja.Unclear as error:
         logger.warning("Payment %s: nobody knows whether the phone was asked (%s)", row.pk, error)
         if error.pushed is not None:
-            # By its id, the query finds out.
+            # A query with this id will find out.
             return _accepted(row.pk, error.pushed)
         row.refresh_from_db()
         return row
@@ -136,13 +139,13 @@ def _start(*, user, phone_number, plan_id, folder_id):
 
 
 def callback_url(row):
-    """Where M-Pesa tells how `row` ended. Names the payment, for the case that the push's answer gets lost."""
+    """The address for M-Pesa's callback about `row`. Holds the payment's id, in case the push's answer is lost."""
     path = reverse("api-payment-callback", args=[settings.MPESA_CALLBACK_SECRET])
     return f"{settings.MPESA_CALLBACK_URL}{path}?ref={row.pk.hex}"
 
 
 def plan_on_sale(plan_id):
-    """The Plan of that id. Raises Invalid (400) when it is none, or not on sale."""
+    """The Plan of that id. Raises Invalid (400) when it is unknown or not on sale."""
     try:
         return Plan.objects.on_sale().get(pk=uuid.UUID(str(plan_id)))
     except (ValueError, Plan.DoesNotExist):
@@ -150,15 +153,16 @@ def plan_on_sale(plan_id):
 
 
 def folder_to_raise(*, user, folder_id=None):
-    """The Folder `user` may buy space for; their personal one without an id. Raises Http404 or PermissionDenied."""
+    """The Folder that `user` may buy space for, by default the personal one. Raises Http404, PermissionDenied."""
     if folder_id is None:
         return folders.personal_folder(user)
     return get_allowed(folder_id, visible=Folder.objects.visible_to(user), allowed=Folder.objects.raisable_by(user))
 
 
-@transaction.atomic
+# Durable: a push asks for money, so its row must not be rolled back with an outer transaction.
+@transaction.atomic(durable=True)
 def _begin(*, user, phone_number, plan_id, folder_id):
-    """The committed row of a payment to come. The database lets one phone have one pending payment."""
+    """Commit the row of a new payment. A database constraint allows one pending payment per phone."""
     plan = plan_on_sale(plan_id)
     folder = folder_to_raise(user=user, folder_id=folder_id)
     row = Transaction(
@@ -195,14 +199,14 @@ def _begin(*, user, phone_number, plan_id, folder_id):
 def _assert_not_too_soon(row):
     """Raise TooSoon when this phone was pushed within the last minute.
 
-    Asked after the insert: of two at once, the second has waited for the first to commit by then.
+    Called after the insert: of two payments at once, the second has then waited for the first to commit.
     """
     if not settings.RATELIMIT_ENABLE:
         return
     recent = Transaction.objects.filter(
         phone_number=row.phone_number, created_at__gt=timezone.now() - PUSH_INTERVAL
     ).exclude(pk=row.pk)
-    # What Daraja refused never reached the phone.
+    # A push that Daraja refused never reached the phone, so it does not count.
     last = recent.exclude(status=Status.FAILED, checkout_request_id="").order_by("-created_at").first()
     if last is not None:
         left = last.created_at + PUSH_INTERVAL - timezone.now()
@@ -210,7 +214,7 @@ def _assert_not_too_soon(row):
 
 
 def _refused(row, refusal):
-    """Close a payment that never reached the phone; returns the Refused that tells its payer why."""
+    """Close a payment that never reached the phone. Returns the Refused that tells the payer why."""
     with transaction.atomic():
         row = settling.locked(pk=row.pk)
         if row.status == Status.CREATED and not row.checkout_request_id:
@@ -223,7 +227,7 @@ def _refused(row, refusal):
         return Invalid("phone_number", _("M-Pesa does not know this number."))
     if refusal.code == daraja.BUSY_CODE and ("lock" in said or "in process" in said):
         busy = results.result_of("1001")
-        return Conflict(f"{busy.title}. {busy.advice}", code="phone_busy")
+        return Conflict(f"{busy.title}. {busy.advice}", code="phone_busy", retry_after=PUSH_INTERVAL.total_seconds())
     if refusal.is_passing:
         logger.warning("Payment %s was not taken: %s", row.pk, refusal)
     else:
@@ -233,7 +237,7 @@ def _refused(row, refusal):
 
 @transaction.atomic
 def _accepted(pk, pushed):
-    """Keep the ids of a push that went out, and look at what its callback may have said already."""
+    """Store the ids of an accepted push, and process callbacks that came before them."""
     row = settling.locked(pk=pk)
     if not row.checkout_request_id:
         row.checkout_request_id, row.merchant_request_id = pushed.checkout_request_id, pushed.merchant_request_id
@@ -247,7 +251,7 @@ def _accepted(pk, pushed):
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        # An id that another payment has: whose money comes is a question for a person.
+        # Another payment has this id: a super must find out to which the money belongs.
         row = settling.locked(pk=pk)
         settling.hold(row, Review.MISMATCH)
         return row

@@ -1,4 +1,4 @@
-"""The pages about payments."""
+"""The addresses of the payment pages."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The pages about payments: choose, pay, watch, keep the receipt; for a super what everybody paid."""
+"""The payment pages: choose a plan, pay, watch, get the receipt; for supers all users' payments."""
 
 import functools
 
@@ -13,22 +13,24 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.log import record
-from audit.models import Action
-from config.charts import bars
-from config.csv_export import csv_answer
+from config.api.pagination import keyset_page, read_limit
+from config.api.permissions import super_only
+from config.drawing.charts import bars
 from config.errors import Refused
 from config.forms import add_refusal, demand_valid
-from config.pagination import keyset_page, read_limit
-from config.permissions import super_only
-from config.refusals import headers_of
-from config.throttling import throttle
+from config.http.csv_export import csv_answer
+from config.http.refusals import headers_of
+from config.http.throttling import throttle
 from fileshare import folders
 from fileshare.models import Folder
+from payments.contributions.actions import Action
 
-from . import callback_records, charts, phone_numbers, receipts, results, reviews, simulator, transactions
-from .daraja import NAIROBI
+from . import simulator, transactions
+from .bookkeeping import charts, receipts, reviews
 from .forms import PayForm, ReceiptForm, TransactionFilter
 from .models import CallbackRecord, Plan, Status, Transaction, money
+from .mpesa import callback_records, phone_numbers, results
+from .mpesa.daraja import NAIROBI
 
 PAGE = 50
 RECENT = 5
@@ -37,7 +39,7 @@ HELPFUL = ("01", "02", "03", "04", "22", "25")
 
 
 def in_nairobi(view):
-    """With the clock and calendar of those who pay: in what is shown, and in the days of filters."""
+    """Decorator: use Nairobi's time zone, the payers', for shown times and for the days of filters."""
 
     @functools.wraps(view)
     def there(request, *args, **kwargs):
@@ -51,7 +53,7 @@ def in_nairobi(view):
 @login_required
 @require_safe
 def plan_list(request):
-    """The plans as cards, the room there is, and the last payments."""
+    """The plans as cards, the personal folder's free space, and the last payments."""
     own = Transaction.objects.filter(user=request.user).with_details()
     personal = folders.personal_folder(request.user)
     now = timezone.now()
@@ -68,8 +70,8 @@ def plan_list(request):
 
 
 def _chosen_folder(request):
-    """The folder that ?folder= names, where the user may raise it; else None."""
-    # No slug holds a NUL, and PostgreSQL takes none.
+    """The folder that ?folder= names, if the user may raise it; else None."""
+    # PostgreSQL refuses NUL in a query, and no slug holds one.
     slug = request.GET.get("folder", "")[:100].replace("\x00", "")
     return Folder.objects.raisable_by(request.user).filter(slug=slug).first() if slug else None
 
@@ -78,7 +80,7 @@ def _chosen_folder(request):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def pay(request, plan_id):
-    """The phone and the folder for one plan; sending it asks the phone."""
+    """The form with phone and folder for one plan; sending it asks the phone."""
     plan = get_object_or_404(Plan.objects.on_sale(), pk=plan_id)
     personal, chosen = folders.personal_folder(request.user), _chosen_folder(request)
     form = PayForm(
@@ -116,7 +118,7 @@ def pay(request, plan_id):
 
 
 def _test_people():
-    """In the demo: numbers to try, and what happens to them."""
+    """The simulator's phone numbers to try, and what each does; empty otherwise."""
     if settings.MPESA_ENV != "simulator":
         return []
     return [("0712 345 678", simulator.numbers.PAYS.story)] + [
@@ -128,7 +130,7 @@ def _test_people():
 @login_required
 @require_safe
 def payment(request, transaction_id):
-    """How one payment stands, in plain words; kept up to date by a script, or by its refresh link."""
+    """One payment's state in plain words; a script or the refresh link updates it."""
     row = _visible(request, transaction_id)
     folder = row.folder_id and Folder.objects.visible_to(request.user).with_quota().filter(pk=row.folder_id).first()
     context = {"payment": _worded(row), "folder": folder}
@@ -140,7 +142,7 @@ def payment(request, transaction_id):
 @login_required
 @require_safe
 def state(request, transaction_id):
-    """{"state", "settled"} for the script that waits: one query beyond who is asking."""
+    """{"state", "settled"} for the waiting page's script; one query besides those of the sign-in."""
     rows = Transaction.objects.visible_to(request.user).filter(pk=transaction_id)
     row = rows.only("status", "receipt_number").first()
     if row is None:
@@ -149,7 +151,7 @@ def state(request, transaction_id):
 
 
 def _state(row):
-    """What changes when the page has something new to say."""
+    """A text that changes when the page has news to show."""
     return f"{row.status}:{row.receipt_number}"
 
 
@@ -158,7 +160,7 @@ def _visible(request, transaction_id):
 
 
 def _worded(row):
-    """The payment with its words: result (title, advice), state, phone."""
+    """Add the words that pages show to a payment: result (title, advice), state, phone, money."""
     row.result = results.of_payment(row)
     row.state = _state(row)
     row.phone = phone_numbers.shown(row.phone_number)
@@ -169,7 +171,7 @@ def _worded(row):
 @login_required
 @require_safe
 def receipt(request, transaction_id):
-    """A paid payment, to print."""
+    """The receipt of a paid payment, to print."""
     row = _paid(request, transaction_id)
     return render(
         request,
@@ -181,7 +183,8 @@ def receipt(request, transaction_id):
 @login_required
 @require_safe
 def receipt_pdf(request, transaction_id):
-    """The same as a PDF."""
+    """The receipt as a PDF."""
+    throttle(request, "receipt_pdf", strict=False)
     row = _paid(request, transaction_id)
     name = f"receipt-{receipts.number(row)}.pdf"
     return HttpResponse(
@@ -239,7 +242,7 @@ def everybodys(request):
 @super_only
 @require_safe
 def export(request):
-    """The payments that fit the filters as CSV, streamed; no cell is a formula to a spreadsheet."""
+    """The filtered payments as CSV, streamed, without cells that a spreadsheet would run as a formula."""
     filters = TransactionFilter(request.GET)
     rows = filters.apply(Transaction.objects.visible_to(request.user)).select_related("user")
     record(Action.PAYMENTS_EXPORTED, user=request.user, filters=filters.asked())
@@ -268,7 +271,7 @@ def _of_nairobi(moment):
 @super_only
 @require_safe
 def review_queue(request):
-    """Payments that did not add up, and what came about them."""
+    """The payments in review with their callbacks, and callbacks that match no payment."""
     kept = Prefetch("callbacks", CallbackRecord.objects.order_by("received_at", "pk"))
     rows = Transaction.objects.reviewable_by(request.user).prefetch_related(kept)
     return render(request, "payments/review.html", {"page": _page(request, rows), "strays": callback_records.strays()})
@@ -277,7 +280,7 @@ def review_queue(request):
 @super_only
 @require_POST
 def decide(request, transaction_id):
-    """Credit such a payment, or reject it."""
+    """Credit a payment in review, or reject it."""
     form = ReceiptForm(request.POST)
     demand_valid(form, _("The receipt number is letters and digits."))
     row = reviews.decide(
@@ -296,7 +299,7 @@ def decide(request, transaction_id):
 @super_only
 @require_safe
 def revenue(request):
-    """What came in, by day."""
+    """Revenue by day."""
     asked = request.GET.get("days", "")
     days = int(asked) if asked in map(str, PERIODS) else PERIODS[0]
     rows = charts.revenue(days=days)

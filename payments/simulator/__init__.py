@@ -1,4 +1,4 @@
-"""A Daraja of our own, over real HTTP: for the demo and the tests. Takes no money and sends no messages."""
+"""A simulated Daraja over real HTTP, for the demo and the tests. Takes no money and sends no messages."""
 
 from . import beside
 from .numbers import PEOPLE, person_of

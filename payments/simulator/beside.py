@@ -1,4 +1,4 @@
-"""The simulator beside a portal of this machine: a child process that ends with it."""
+"""Runs the simulator as a child process that ends with the portal."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from .server import Simulator
 
 
 def make(*, port=0, **options):
-    """A Simulator that knows this portal's credentials."""
+    """A Simulator with this portal's credentials."""
     return Simulator(
         port=port,
         key=settings.MPESA_CONSUMER_KEY,
@@ -24,10 +24,10 @@ def make(*, port=0, **options):
 
 
 def start():
-    """Start one on a free port, in a child process, and let the settings and the environment name it.
+    """Start a simulator on a free port in a child process, and put its address into the settings and the environment.
 
-    Nothing of the parent but its settings is used in the child: no connection, no lock. It ends when
-    the parent is gone, however that went.
+    The child uses only the parent's settings, and none of its connections or locks. It ends when the parent has ended
+    for any reason.
     """
     simulator, parent = make(), os.getpid()
     settings.MPESA_BASE_URL = os.environ["MPESA_BASE_URL"] = simulator.url
@@ -39,7 +39,7 @@ def start():
             simulator.serve_forever()
         finally:
             os._exit(0)
-    # The child has its own hold on the socket.
+    # Close the parent's copy of the socket; the child has its own.
     simulator.let_go()
 
 

@@ -1,4 +1,4 @@
-"""Who answers the simulated phones: what happens is chosen by the last two digits of the number. Pure."""
+"""The simulated payers: the last two digits of a phone number choose what happens."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 @dataclass(frozen=True)
 class Person:
-    """The owner of a phone: the result code they bring about, and what the network does besides.
+    """A simulated payer: the result code, and how the network behaves.
 
-    `push` is how Daraja answers the push itself, `callback` how (and whether) it calls back, `query`
-    what it says when it is asked.
+    `push` is how Daraja answers the push, `callback` how (and whether) it calls back, `query` how it answers a query.
     """
 
     code: str = "0"
     push: str = "well"  # well, slow, cut, html, refused, busy, spike, unknown_number, no_ids
-    callback: str = "once"  # once, three, late, lost, early, after_failure, odd, garbage_first, amount, phone, merchant
+    # once, three, late, lost, early, after_failure, odd, garbage_first, amount, phone, merchant, masked, hashed, local,
+    # no_phone
+    callback: str = "once"
     query: str = "well"  # well, pending_4999, html
     story: str = ""
 
@@ -32,6 +33,8 @@ PEOPLE = {
     "08": Person("9999", story=_("cannot be reached by the push, in other words")),
     "09": Person("17", story=_("paid the same amount a moment ago")),
     "10": Person("SFC_IC0003", story=_("meets an error nobody has heard of")),
+    "11": Person("1036", story=_("cannot be reached by the push, in other words")),
+    "12": Person("SFC_IC0003", callback="lost", story=_("meets an error nobody has heard of")),
     "20": Person(callback="three", story=_("pays; M-Pesa says so three times")),
     "21": Person(callback="late", story=_("pays; M-Pesa says so very late")),
     "22": Person(callback="lost", story=_("pays; M-Pesa's call gets lost")),
@@ -52,9 +55,13 @@ PEOPLE = {
     "37": Person(callback="garbage_first", story=_("pays; nonsense comes first")),
     "38": Person(callback="lost", query="html", story=_("pays; nobody ever says so")),
     "39": Person(push="no_ids", story=_("pays; the push's answer holds no ids")),
+    "40": Person(callback="masked", story=_("pays; M-Pesa masks the number")),
+    "41": Person(callback="hashed", story=_("pays; M-Pesa tells a hash of the number")),
+    "42": Person(callback="local", story=_("pays; M-Pesa tells the local form of the number")),
+    "43": Person(callback="no_phone", story=_("pays; M-Pesa leaves out the number")),
 }
 
 
 def person_of(phone_number):
-    """The Person of a number; anybody not in the table pays."""
+    """The Person of a number; a number that is not in the table pays."""
     return PEOPLE.get(phone_number[-2:], PAYS)

@@ -1,11 +1,12 @@
-"""The simulator's HTTP server: OAuth, push and query as Daraja has them, with its error codes, and its callbacks.
+"""The simulator's HTTP server: OAuth, push, query and callbacks as Daraja has them, with its error codes.
 
-Everything is kept in memory. Only on loopback, and it calls back to loopback only.
+Keeps everything in memory. Listens on loopback, and sends callbacks to loopback only.
 """
 
 import base64
 import binascii
 import contextlib
+import hashlib
 import ipaddress
 import json
 import re
@@ -19,9 +20,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
-import httpx
+from config.lazy import LazyModule
 
 from .numbers import person_of
+
+httpx = LazyModule("httpx")
 
 NAIROBI = ZoneInfo("Africa/Nairobi")
 TOKEN_SECONDS = 3599
@@ -34,6 +37,7 @@ DESCRIPTIONS = {
     "1019": "Transaction has expired.",
     "1025": "An error occurred while sending a push request.",
     "1032": "Request cancelled by user.",
+    "1036": "SMSC ACK timeout.",
     "1037": "DS timeout user cannot be reached.",
     "2001": "The initiator information is invalid.",
     "9999": "Error sending push request.",
@@ -55,7 +59,7 @@ PUSH_FIELDS = (
 
 
 class Fault(Exception):
-    """An answer of Daraja's that is an error."""
+    """An error answer of Daraja."""
 
     def __init__(self, status, code, message):
         super().__init__(code)
@@ -70,7 +74,7 @@ class Cut(Exception):
 
 @dataclass
 class Push:
-    """One push: what was asked, by whom it is answered, and when that is decided."""
+    """One push: the request, the payer, and when the payer decides."""
 
     merchant_request_id: str
     checkout_request_id: str
@@ -81,21 +85,21 @@ class Push:
 
     @property
     def person(self):
-        """Who holds the phone."""
+        """The simulated payer."""
         return person_of(str(self.body["PhoneNumber"]))
 
     @property
     def is_decided(self):
-        """Whether they have answered."""
+        """True when the payer has decided."""
         return time.monotonic() >= self.decided_at
 
 
 class Simulator:
-    """A Daraja on 127.0.0.1. `start()` and `stop()`, or run `serve_forever()`; `url` is where it is.
+    """A Daraja on 127.0.0.1 at `url`. Use `start()` and `stop()`, or `serve_forever()`.
 
-    `delay` is how many seconds a payer takes, `slow` how many a slow answer does, `late` a late
-    callback. `pushes` and `tokens` tell a test what was asked; `wait_for_calls()` ends when every
-    callback under way has been answered.
+    `delay` is how many seconds a payer takes, `slow` how many a slow answer, `late` how many a late callback. Tests
+    read the requests from `pushes`, `tokens` and `queries`. `wait_for_calls()` returns when all callbacks under way are
+    answered.
     """
 
     def __init__(self, *, port=0, key, secret, shortcode, passkey, till="", delay=2.0, slow=60.0, late=90.0):
@@ -109,7 +113,7 @@ class Simulator:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self):
-        """Serve in a thread of its own."""
+        """Serve in a separate thread."""
         threading.Thread(target=self.serve_forever, daemon=True, name="daraja-simulator").start()
         return self
 
@@ -118,30 +122,30 @@ class Simulator:
         self._server.serve_forever(poll_interval=0.1)
 
     def stop(self):
-        """End; callbacks that are under way are given up."""
+        """Stop serving, and give up the callbacks under way."""
         self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
 
     def let_go(self):
-        """Leave the socket to the child that serves on it."""
+        """Close this process's socket; the child serves on its own copy."""
         self._server.server_close()
 
     def wait_for_calls(self, seconds=30):
-        """Return when every callback begun so far has been answered."""
+        """Return when every callback begun so far has ended, or after `seconds`."""
         end = time.monotonic() + seconds
         while self._calls:
             self._calls.pop().join(max(0, end - time.monotonic()))
 
     def invalidate_tokens(self):
-        """As when somebody else fetched one: those given so far are no good any more."""
+        """Invalidate all tokens, as when another client fetches a new one."""
         with self._lock:
             self.tokens.append(("", 0))
 
     # --- What Daraja does -------------------------------------------------------------------------
 
     def token(self, query, authorization):
-        """A new access token; the one before is dead from now on."""
+        """A new access token; it invalidates the one before."""
         if parse_qs(query).get("grant_type") != ["client_credentials"]:
             raise Fault(400, "400.008.02", "Invalid grant type passed")
         if not _is_basic(authorization, self.key, self.secret):
@@ -152,7 +156,7 @@ class Simulator:
         return {"access_token": token, "expires_in": str(TOKEN_SECONDS)}
 
     def check_token(self, authorization):
-        """Raises a Fault unless it is the newest."""
+        """Raises Fault unless the token is the newest and still valid."""
         kind, _space, token = authorization.partition(" ")
         if kind != "Bearer" or not token:
             raise Fault(401, "404.001.04", "Invalid Authentication Header")
@@ -162,7 +166,7 @@ class Simulator:
             raise Fault(404, "404.001.03", "Invalid Access Token")
 
     def push(self, body):
-        """Take a push as Daraja does. Returns its answer; raises Fault, or Cut."""
+        """Handle a push as Daraja does. Returns the answer; raises Fault or Cut."""
         self._check_push(body)
         phone = str(body["PhoneNumber"])
         person = person_of(phone)
@@ -248,7 +252,7 @@ class Simulator:
             raise Fault(500, "500.001.1001", "Wrong credentials")
 
     def query(self, body):
-        """What became of a push; raises Fault 500.001.1001 while nobody knows."""
+        """The result of a push. Raises Fault 500.001.1001 while the payer has not decided."""
         self._check_signature(body)
         wanted = body.get("CheckoutRequestID")
         with self._lock:
@@ -290,7 +294,7 @@ class Simulator:
             self.call(push, body)
 
     def callback_of(self, push, *, code=None, amount=None, phone=None, merchant=None, receipt=None):
-        """The body of the callback about a push; each fact may be another than the truth."""
+        """The body of a push's callback; the arguments replace the true values."""
         way = push.person.callback
         code = code or push.person.code
         said = {
@@ -301,7 +305,7 @@ class Simulator:
         }
         if code == "0":
             paid = amount if amount is not None else int(push.body["Amount"]) - (1 if way == "amount" else 0)
-            number = int(phone or ("254700000000" if way == "phone" else push.body["PhoneNumber"]))
+            number = phone or _told_phone(way, str(push.body["PhoneNumber"]))
             items = [
                 {"Name": "Amount", "Value": float(paid)},
                 {"Name": "MpesaReceiptNumber", "Value": receipt or push.receipt},
@@ -309,6 +313,8 @@ class Simulator:
                 {"Name": "TransactionDate", "Value": int(datetime.now(NAIROBI).strftime("%Y%m%d%H%M%S"))},
                 {"Name": "PhoneNumber", "Value": number},
             ]
+            if number is None:
+                items.pop()
             if way == "odd":
                 items = [{**item, "Value": str(item["Value"])} for item in reversed(items) if "Value" in item]
                 items.append({"Name": "FirstName", "Value": "Wanjiru"})
@@ -316,12 +322,24 @@ class Simulator:
         return {"Body": {"stkCallback": said}}
 
     def call(self, push, body):
-        """POST a callback, as Daraja does: once, whatever the answer is."""
+        """POST a callback once, as Daraja does, whatever the answer is."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         with contextlib.suppress(httpx.HTTPError):
             answer = httpx.post(push.body["CallBackURL"], content=content, headers=headers, timeout=30, trust_env=False)
             push.callbacks.append(answer.status_code)
+
+
+def _told_phone(way, phone):
+    """The payer's number as a callback tells it; None leaves it out."""
+    forms = {
+        "phone": 254700000000,
+        "masked": f"{phone[:4]}*****{phone[-3:]}",
+        "hashed": hashlib.sha256(phone.encode()).hexdigest(),
+        "local": f"0{phone[3:]}",
+        "no_phone": None,
+    }
+    return forms.get(way, int(phone))
 
 
 def _is_basic(authorization, key, secret):
@@ -333,7 +351,7 @@ def _is_basic(authorization, key, secret):
 
 
 def _may_be_called(url):
-    """Daraja's rules, and ours: a simulator calls nobody but this machine."""
+    """Daraja's rules for callback addresses, and ours: loopback only."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or re.search(r"m-?pesa|safaricom", url, re.IGNORECASE):
         return False
@@ -352,11 +370,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request, client_address):
-        """A client that went away is nobody's fault."""
+        """Ignore clients that break off."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Routes, and Daraja's shape of answers."""
+    """Routes requests, and formats answers as Daraja does."""
 
     protocol_version = "HTTP/1.1"
 
@@ -367,7 +385,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"/mpesa/stkpush/v1/processrequest": self._push, "/mpesa/stkpushquery/v1/query": self._query})
 
     def log_message(self, *arguments):
-        """Quiet: the portal logs its own side."""
+        """Log nothing: the portal logs its own side."""
 
     def _answer(self, routes):
         path = urlsplit(self.path).path

@@ -1,4 +1,4 @@
-"""`manage.py daraja_simulator`: Daraja as it behaves, for a portal on this machine."""
+"""`manage.py daraja_simulator`: a simulated Daraja for a portal on this machine."""
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
@@ -7,7 +7,7 @@ from payments.simulator import PEOPLE, beside
 
 
 class Command(BaseCommand):
-    """Serves until Ctrl-C; says at which address, and what the numbers do."""
+    """Serves until Ctrl-C; prints its address and what each phone number does."""
 
     help = "Serve a simulated Daraja (OAuth, STK push, query, callbacks) on loopback, for MPESA_ENV=simulator."
 

@@ -6,13 +6,13 @@ from django.db.models import Count, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from .daraja import NAIROBI
-from .models import Transaction
+from payments.models import Transaction
+from payments.mpesa.daraja import NAIROBI
 
 
 def all_time():
-    """Whole shillings that ever came in."""
-    # An index holds the amounts of what is paid, and nothing else: no other payment is looked at.
+    """Whole shillings received since the beginning."""
+    # The partial index payment_paid_at holds the amounts of paid payments, so this reads no other payment.
     return Transaction.objects.filter(paid_at__isnull=False).aggregate(total=Sum("amount"))["total"] or 0
 
 

@@ -1,4 +1,4 @@
-"""What M-Pesa calls back: kept as it came, done once, told to a person where it belongs to nothing, forgotten."""
+"""M-Pesa's callbacks: stored as they came, processed once, reported if they match no payment, deleted when old."""
 
 import logging
 import uuid
@@ -12,29 +12,30 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from audit.log import record
-from audit.models import Action
-from config.queue import send_after_commit
-from config.throttling import network_of
+from config.http.throttling import network_of
+from config.outside.queue import send_after_commit
+from payments import settling
+from payments.contributions.actions import Action
+from payments.models import MAX_CALLBACK_BYTES, CallbackRecord, Transaction, Verdict
 
-from . import callbacks, settling
-from .models import MAX_CALLBACK_BYTES, CallbackRecord, Transaction, Verdict
+from . import callbacks
 
 logger = logging.getLogger(__name__)
 
-# A callback may be faster than the push's answer, which takes seconds; what is paid and belongs to nothing
-# after so long is told to a person.
+# A callback may arrive before the push's answer, which takes seconds. For EARLY it can still find its payment. A "paid"
+# callback without a payment is reported after STRAY_AFTER.
 EARLY = timedelta(hours=6)
 STRAY_AFTER = timedelta(minutes=10)
 
 
 def receive_callback(*, raw, reference="", address=None):
-    """Keep the body of an authentic callback (bytes) as it came; a task looks at it after the commit.
+    """Store the body of an authentic callback (bytes) as it came; a task processes it after the commit.
 
-    Returns the CallbackRecord. What is beyond MAX_CALLBACK_BYTES is cut off, and the rest is garbage then.
+    Returns the CallbackRecord. A body longer than MAX_CALLBACK_BYTES is cut off and marked as garbage.
     """
     with transaction.atomic():
         kept = CallbackRecord.objects.create(
-            # PostgreSQL keeps no NUL in a text.
+            # PostgreSQL stores no NUL in a text.
             raw=raw[:MAX_CALLBACK_BYTES].decode("utf-8", "replace").replace("\x00", "�"),
             reference=_plain_reference(reference),
             address=address,
@@ -47,9 +48,9 @@ def receive_callback(*, raw, reference="", address=None):
 
 
 def refuse_callback(*, raw, address=None):
-    """Keep the beginning of a body that came without the secret; it changes nothing.
+    """Store the beginning of a body that came without the secret; it changes no payment.
 
-    The log gets a line of each network an hour, and none while there is no cache to count them.
+    The log gets one row per network and hour, and none without a cache to count them.
     """
     is_first = False
     with suppress(RedisError):
@@ -75,7 +76,7 @@ def _plain_reference(text):
 
 @transaction.atomic
 def process_callback(record_id):
-    """Do what a kept callback says, once; two workers at it take turns. Returns its Verdict, None when it was done."""
+    """Process a stored callback once; two workers take turns. Returns its Verdict, or None if already processed."""
     kept = (
         CallbackRecord.objects.select_for_update(of=("self",), no_key=True)
         .filter(pk=record_id, verdict__in=[Verdict.RECEIVED, Verdict.UNMATCHED])
@@ -105,10 +106,10 @@ def _close(kept, verdict):
 
 
 def _row_of(outcome, reference):
-    """The locked payment of a callback, or None: by its id; by name where no payment has that id.
+    """The locked payment of a callback, or None: found by its checkout id, else by its reference.
 
-    A payment whose push was never answered takes the id over; one with another id does not agree, and
-    whoever credits sees that.
+    A payment whose push was never answered takes over the callback's ids. A payment with another id does not agree with
+    the callback; `settling.apply` finds that.
     """
     row = settling.locked(checkout_request_id=outcome.checkout_request_id)
     if row is None and reference:
@@ -120,7 +121,7 @@ def _row_of(outcome, reference):
 
 
 def process_waiting():
-    """Process what a lost task or a killed worker left, and what came before its payment had an id."""
+    """Process callbacks left by lost tasks or killed workers, and those that came before their payment had an id."""
     known = Transaction.objects.filter(checkout_request_id=OuterRef("checkout_request_id"))
     waiting = CallbackRecord.objects.filter(verdict=Verdict.RECEIVED)
     early = CallbackRecord.objects.filter(verdict=Verdict.UNMATCHED, received_at__gt=timezone.now() - EARLY)
@@ -132,7 +133,7 @@ def process_waiting():
 
 
 def report_strays():
-    """Tell of callbacks that say somebody paid, and belong to no payment we know. Returns how many there were."""
+    """Report "paid" callbacks that match no payment. Returns how many there were."""
     unmatched = CallbackRecord.objects.filter(verdict=Verdict.UNMATCHED)
     old = unmatched.filter(received_at__lte=timezone.now() - STRAY_AFTER)
     ids = list(old.order_by("received_at", "pk").values_list("pk", flat=True)[:200])
@@ -160,16 +161,16 @@ def _report_stray(pk):
 
 
 def strays():
-    """Callbacks of the last thirty days that a person should look at, newest first; 20 at most."""
+    """Reported callbacks of the last thirty days for a super to review, newest first; at most 20."""
     recent = timezone.now() - timedelta(days=30)
     rows = CallbackRecord.objects.filter(verdict=Verdict.STRAY, received_at__gt=recent)
     return rows.order_by("-received_at", "-pk")[:20]
 
 
 def forget_old_callbacks():
-    """Remove refused callbacks, garbage and what is of no payment after thirty days.
+    """Delete refused, unreadable and unmatched callbacks after thirty days.
 
-    What belongs to a payment stays, and so does what says that somebody paid.
+    Keeps callbacks that belong to a payment, and those that say "paid".
     """
     old = CallbackRecord.objects.filter(received_at__lt=timezone.now() - timedelta(days=30))
     gone = [Verdict.REFUSED, Verdict.GARBAGE, Verdict.UNMATCHED, Verdict.REPEATED]

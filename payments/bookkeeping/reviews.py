@@ -1,26 +1,25 @@
-"""The payments that did not add up, each decided by a person: credited or rejected."""
+"""Payments in review: a super credits or rejects each."""
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.roles import assert_super
+from accounts.people.roles import assert_super
 from audit.log import record
-from audit.models import Action
 from config.access import get_visible
 from config.errors import Conflict, Invalid
 from fileshare import folders
-
-from . import notices, settling
-from .models import Status, Transaction
+from payments import notices, settling
+from payments.contributions.actions import Action
+from payments.models import Status, Transaction
 
 
 @transaction.atomic
 def decide(*, user, transaction_id, approve, receipt_number=""):
-    """Credit a payment that waits for a decision, or reject it. Returns the Transaction.
+    """Credit a payment in review, or reject it. Returns the Transaction.
 
-    Without its folder it is credited to the payer's personal one. Raises Http404, PermissionDenied,
-    Conflict (409) when it was decided meanwhile, Invalid (400) for another payment's receipt.
+    If its folder is gone, the payer's personal folder gets the space. Raises Http404 or PermissionDenied, Conflict
+    (409) when it is no longer in review or folder and payer are gone, Invalid (400) for another payment's receipt.
     """
     locked = Transaction.objects.visible_to(user).select_for_update(of=("self",), no_key=True)
     row = get_visible(transaction_id, locked)

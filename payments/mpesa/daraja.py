@@ -1,11 +1,11 @@
-"""Safaricom's Daraja API over HTTP: a token, a push to a phone, a question about it. Knows no rows.
+"""Safaricom's Daraja API over HTTP: fetch a token, push to a phone, query a push. Does not access payments' rows.
 
-Every answer is one of three things: what was asked for, a Refusal (certainly nothing happened), or
-Unclear (the request may have had its effect, and nobody knows). Only a Refusal may be tried again,
-hence a Refusal is what is known to be one; whatever else goes wrong is Unclear.
+Every call ends in one of three ways: a result; a Refusal, when certainly nothing happened; or Unclear, when the request
+may have had its effect. The caller may retry only after a Refusal. So only errors known to come before any effect are
+Refusals; all others are Unclear.
 
-A Daraja that hangs takes few of our threads for a short while: `place` lets few in at a time, and
-nobody for some seconds after a time-out; each operation has a deadline that the token counts to.
+A Daraja that hangs must block only few threads for a short time. `place` admits few threads at once, and none for some
+seconds after a time-out. Each operation has a deadline, which includes fetching the token.
 """
 
 import base64
@@ -21,43 +21,44 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import httpx
 from django.conf import settings
 from django.core.cache import cache
 
-from config import outbound
-from config.outage import Outage
+from config.lazy import LazyModule
+from config.outside import outbound
+from config.outside.outage import Outage
 
 from . import results
 from .callbacks import NotACallback, Outcome, plain_text, plain_words
 
+httpx = LazyModule("httpx")
 logger = logging.getLogger(__name__)
 
 NAIROBI = ZoneInfo("Africa/Nairobi")
 MAX_ANSWER_BYTES = 64 * 1024
 ACCOUNT_REFERENCE_LENGTH = 12
 DESCRIPTION_LENGTH = 13
-# A token is good for 3,599 s; the last minute may be over by the time a request arrives.
+# A token lasts 3,599 s. Do not use its last minute: it could expire before the request arrives.
 TOKEN_MARGIN_SECONDS = 60
-# Of an operation's time, the most that goes into fetching a token.
+# The most seconds of an operation that fetching a token may take.
 TOKEN_SECONDS = 10
-# A query has no payer waiting for it, but other work behind it.
+# Seconds for a query. No payer waits for it, but other queries do.
 QUERY_SECONDS = 8
-# So many threads of a process may be with a push at once, and so long another waits for its turn.
+# How many threads of a process may push at once, and how many seconds another waits for its turn.
 PLACES = 2
 PLACE_WAIT_SECONDS = 1
 OUTAGE_SECONDS = 15
 BUSY_CODE = "500.001.1001"
-# Said before anything is asked of the phone. 500.001.1001 is said for everything; its words decide.
+# Errors that Daraja returns before it asks the phone. 500.001.1001 has many meanings; its words decide.
 REFUSAL_STARTS = ("400.", "401.", "404.", "429")
 REFUSAL_CODES = ("401", "403", "404", "405", "429", "500.003.02")
 REFUSAL_WORDS = ("wrong credentials", "merchant does not exist", "unable to lock subscriber", "already in process")
-# Words that a message may hold after which a secret may come.
+# Words in a message that a secret may follow.
 SECRET_WORDS = re.compile(r"(token|password|passkey|secret|bearer)(\s*[-:=]\s*|\s+['\"])\S+", re.IGNORECASE)
 
 
 class DarajaError(Exception):
-    """Daraja did not do what was asked. `code` is its own or ours, `message` its words; neither holds a secret."""
+    """Daraja did not do what was asked. `code` is Daraja's or ours, `message` its words; both are free of secrets."""
 
     def __init__(self, code, message=""):
         super().__init__(f"{code} {message}".strip())
@@ -66,30 +67,30 @@ class DarajaError(Exception):
 
     @property
     def is_silence(self):
-        """It could not be reached, or nothing came of it in time."""
+        """Daraja could not be reached, or did not answer in time."""
         return self.code in ("unreachable", "no_token", "no_answer", "too_late")
 
 
 class Refusal(DarajaError):
-    """It said no, or could not be reached at all: certainly nothing happened.
+    """Daraja refused, or could not be reached: certainly nothing happened.
 
-    `is_passing` when the same request may do better later.
+    `is_passing`: the same request may succeed later.
     """
 
     @property
     def is_passing(self):
-        """Down, busy, or over its limit: nothing of ours is wrong."""
+        """Daraja is down, busy, or over its limit; the request itself is not at fault."""
         return self.code in ("unreachable", "no_token") or self.code.startswith(("500.", "503.", "429"))
 
 
 class NoPlace(Refusal):
-    """Others wait for Daraja already, or it did not answer a moment ago: nothing was sent."""
+    """Too many threads wait for Daraja, or it did not answer a moment ago: nothing was sent."""
 
 
 class Unclear(DarajaError):
-    """No answer, or none that can be read: whatever was asked may have happened.
+    """No readable answer: the request may have had its effect.
 
-    `pushed` is the Pushed of an answer that told the ids, though not whether it was a yes.
+    `pushed` is the Pushed of an answer that held the ids but no result code.
     """
 
     def __init__(self, code, message="", pushed=None):
@@ -103,7 +104,7 @@ class StillPending(DarajaError):
 
 @dataclass(frozen=True)
 class Pushed:
-    """Daraja has taken the push; the phone will ask for the PIN."""
+    """Daraja accepted the push; the phone will ask for the PIN."""
 
     merchant_request_id: str
     checkout_request_id: str
@@ -116,7 +117,7 @@ _places = threading.BoundedSemaphore(PLACES)
 
 @contextlib.contextmanager
 def place():
-    """The right to be with Daraja, for few of this process's threads at once. Raises NoPlace."""
+    """Admits few of this process's threads to Daraja at once. Raises NoPlace."""
     with outage.passed():
         if not _places.acquire(timeout=PLACE_WAIT_SECONDS):
             raise NoPlace("unreachable", "Others wait for it already.")
@@ -127,15 +128,15 @@ def place():
 
 
 def deadline():
-    """When (of the monotonic clock) an operation that begins now is given up."""
+    """The time, by the monotonic clock, when an operation that begins now gives up."""
     return time.monotonic() + settings.MPESA_CONNECT_TIMEOUT_SECONDS + settings.MPESA_TIMEOUT_SECONDS
 
 
 def push(*, phone_number, amount, reference, description, callback_url, until=None):
     """Ask the phone `phone_number` (2547…) to pay `amount` whole shillings. Returns Pushed.
 
-    `reference` and `description` are cut to what Daraja takes; `until` is the deadline of the operation
-    it belongs to. Raises Refusal or Unclear.
+    Cuts `reference` and `description` to Daraja's limits. `until` is the deadline of the whole operation. Raises
+    Refusal or Unclear.
     """
     till = settings.MPESA_TRANSACTION_TYPE == "CustomerBuyGoodsOnline"
     body = {
@@ -162,7 +163,7 @@ def push(*, phone_number, amount, reference, description, callback_url, until=No
 
 
 def _code(value):
-    """A code as text; "" for what is none."""
+    """A code as text; "" for an invalid one."""
     try:
         return plain_text(value, most=30)
     except NotACallback:
@@ -170,7 +171,7 @@ def _code(value):
 
 
 def _ids(answer):
-    """The Pushed of an answer; None when it does not tell both ids."""
+    """The Pushed of an answer; None if one of the ids is missing."""
     try:
         return Pushed(
             merchant_request_id=plain_text(answer.get("MerchantRequestID")),
@@ -184,8 +185,7 @@ def _ids(answer):
 def query(*, checkout_request_id):
     """How the push of that id ended, as an Outcome without metadata.
 
-    Only a result code we know is an end: what Daraja says of a payment under way changes. Raises
-    StillPending, Refusal or Unclear.
+    Raises StillPending, also for a code that is not certainly an end, Refusal or Unclear.
     """
     try:
         answer = _ask(
@@ -194,7 +194,7 @@ def query(*, checkout_request_id):
             until=min(deadline(), time.monotonic() + QUERY_SECONDS),
         )
     except (Refusal, Unclear) as error:
-        # The same code also says that a shop number is wrong: only the words tell.
+        # The same code also means a wrong shortcode: only the words tell.
         if error.code == BUSY_CODE and "process" in error.message.lower():
             raise StillPending(error.code) from None
         raise
@@ -207,7 +207,7 @@ def query(*, checkout_request_id):
         )
     except NotACallback:
         raise Unclear("no_result") from None
-    if outcome.result_code not in results.RESULTS:
+    if not results.is_end(outcome.result_code):
         raise StillPending(outcome.result_code)
     if outcome.checkout_request_id != checkout_request_id:
         raise Unclear("another_payment")
@@ -215,13 +215,13 @@ def query(*, checkout_request_id):
 
 
 def plain(text, *, most):
-    """At most `most` letters, digits, spaces and dashes: others make Daraja fail without a word. Never empty."""
+    """At most `most` letters, digits, spaces and dashes; never empty. Others make Daraja fail without a reason."""
     kept = "".join(letter for letter in text if letter.isascii() and (letter.isalnum() or letter in " -"))
     return " ".join(kept.split())[:most].strip() or "Portal"
 
 
 def timestamp(now=None):
-    """yyyyMMddHHmmss of Nairobi's clock."""
+    """The time in Nairobi as yyyyMMddHHmmss."""
     return (now or datetime.now(NAIROBI)).astimezone(NAIROBI).strftime("%Y%m%d%H%M%S")
 
 
@@ -239,16 +239,16 @@ def _signed():
 
 
 def access_token(*, instead_of=None, until=None):
-    """The token everybody shares; a new one is fetched by one at a time, since each kills the one before.
+    """The token that all processes share. One thread at a time fetches a new one: each new token invalidates the last.
 
-    `instead_of` is one that Daraja no longer takes. Whoever waited for a fetch that failed, or until
-    `until`, does not begin one of their own. Raises Refusal when there is none to be had.
+    `instead_of` is a token that Daraja no longer accepts. A caller that waited for a failed fetch, or past `until`,
+    does not start its own. Raises Refusal when there is no token.
     """
     try:
         return _shared_token(instead_of, until or deadline())
     except DarajaError:
         raise
-    except Exception as error:  # the cache is away: without a token nothing was asked
+    except Exception as error:  # the cache is down; without a token nothing was asked
         logger.exception("The token could not be looked up")
         raise Refusal("no_token", type(error).__name__) from None
 
@@ -278,7 +278,7 @@ def _shared_token(instead_of, until):
 
 
 def _token_key():
-    """Where the token of these credentials is kept; the key tells neither of them."""
+    """The cache key for these credentials' token; a hash, so that it does not show them."""
     owner = f"{settings.MPESA_BASE_URL} {settings.MPESA_CONSUMER_KEY} {settings.MPESA_CONSUMER_SECRET}"
     return f"mpesa-token:{hashlib.sha256(owner.encode()).hexdigest()[:32]}"
 
@@ -290,7 +290,7 @@ def _fetch_token(key, until):
         answer = _send("GET", "/oauth/v1/generate?grant_type=client_credentials", auth=credentials, until=until)
         token, seconds = str(answer["access_token"]), int(answer["expires_in"])
     except Unclear as error:
-        # Without a token nothing was asked yet.
+        # Without a token nothing was asked, so Unclear becomes a Refusal.
         raise Refusal("unreachable", error.code) from None
     except (KeyError, TypeError, ValueError):
         raise Refusal("no_token", "The answer held none.") from None
@@ -304,7 +304,7 @@ def _fetch_token(key, until):
 
 
 def _ask(path, body, *, until):
-    """POST with the token; once more with a new one when Daraja says that the token is no good."""
+    """POST with the token; if Daraja rejects the token, once more with a new one."""
     token = access_token(until=until)
     try:
         return _in_time(path, body, token, until)
@@ -315,7 +315,7 @@ def _ask(path, body, *, until):
 
 
 def _in_time(path, body, token, until):
-    """Sent only while there is time for an answer: what is cut off early leaves nobody the wiser."""
+    """Send only if there is time for an answer. A request cut off early would leave its effect unknown."""
     if until - time.monotonic() < min(settings.MPESA_TIMEOUT_SECONDS, QUERY_SECONDS) / 2:
         raise Refusal("unreachable", "Too little time was left.")
     return _send("POST", path, body=body, token=token, until=until)
@@ -324,8 +324,7 @@ def _in_time(path, body, token, until):
 def _send(method, path, *, until, body=None, token=None, auth=None):
     """The JSON object that Daraja answers. Raises Refusal or Unclear.
 
-    Each request has a connection of its own: on a kept one that has died meanwhile, nobody could
-    tell whether a push went out.
+    Each request opens a new connection. On a kept connection that has died, nothing tells whether a push was sent.
     """
     if not settings.MPESA_BASE_URL:
         raise Refusal("unreachable", "There is no address to ask.")
@@ -349,11 +348,11 @@ def _send(method, path, *, until, body=None, token=None, auth=None):
                 content += block
                 if len(content) > MAX_ANSWER_BYTES:
                     raise Unclear("too_much")
-                # A time-out counts from byte to byte; a drop a second would go on for ever.
+                # httpx's time-out counts between bytes; a slow trickle of bytes would never reach it.
                 if time.monotonic() > until:
                     outage.began()
                     raise Unclear("too_late")
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, outbound.ForbiddenAddress) as error:
         if isinstance(error, httpx.ConnectTimeout):
             outage.began()
         raise Refusal("unreachable", type(error).__name__) from None
@@ -367,7 +366,7 @@ def _send(method, path, *, until, body=None, token=None, auth=None):
 
 @functools.cache
 def _trusted():
-    """Whom TLS trusts; to read that anew for each request costs more than the request."""
+    """The TLS context with the trusted certificates. Reading them for each request costs more than the request."""
     return httpx.create_ssl_context()
 
 
@@ -389,23 +388,23 @@ def _understood(status, content, *, secrets):
                 raise Refusal(code, message)
             raise Unclear(code, message)
     if str(status) in REFUSAL_CODES:
-        # Turned away at the door, by its status alone.
+        # Refused by the HTTP status alone.
         raise Refusal(f"{status}", "")
     raise Unclear(code, message)
 
 
 def _is_refusal(code, message):
-    """Whether this error is known to come before anything is asked of the phone."""
+    """True when this error is known to come before Daraja asks the phone."""
     if code == BUSY_CODE:
         return any(words in message.lower() for words in REFUSAL_WORDS)
     return code in REFUSAL_CODES or code.startswith(REFUSAL_STARTS)
 
 
 def _without(secrets, text):
-    """The words of an answer without what Daraja may repeat in them of ours."""
+    """The answer's words without our secrets, which Daraja may repeat."""
     ours = [settings.MPESA_PASSKEY, settings.MPESA_CONSUMER_SECRET, settings.MPESA_CALLBACK_SECRET]
     for secret in [*secrets, *ours]:
-        # A shorter one is part of too many words, and none that anybody was ever given.
+        # A shorter text occurs in too many words, and no real secret is so short.
         if secret and len(secret) >= 6:
             text = text.replace(secret, "…")
     return SECRET_WORDS.sub(r"\1 …", text)

@@ -1,15 +1,15 @@
-"""M-Pesa's result codes: what each does to a payment, and what the payer is told. Pure; docs/payments.md lists them."""
+"""M-Pesa's result codes: the payment's state after each, and the words for the payer. docs/payments.md lists them."""
 
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy as _
 
-from .models import Status
+from payments.models import Status
 
 
 @dataclass(frozen=True)
 class Result:
-    """A way a payment ends (`status`), in the payer's words: what happened, and what to do."""
+    """How a payment ends (`status`), in words for the payer: what happened, and what to do."""
 
     status: str
     title: str
@@ -17,7 +17,7 @@ class Result:
 
 
 PAID = "0"
-# Not an end at all: the payer is still busy with the phone.
+# Codes of a payment in progress: the payer still has the request on the phone.
 PENDING_CODES = ("4998", "4999")
 TIMED_OUT = Result(
     Status.TIMED_OUT,
@@ -31,6 +31,11 @@ CANCELLED = Result(
     Status.CANCELLED,
     _("You cancelled the payment"),
     _("Nothing was taken from your account. You can start again whenever you like."),
+)
+NOT_SENT = Result(
+    Status.FAILED,
+    _("The request could not be sent to your phone"),
+    _("Nothing was taken from your account. Try again in a few minutes; restarting the phone may help."),
 )
 BUSY = Result(
     Status.FAILED,
@@ -63,13 +68,10 @@ RESULTS = {
         _("The request expired"),
         _("The PIN came too late. Try again, and enter it within a minute."),
     ),
-    "1025": Result(
-        Status.FAILED,
-        _("The request could not be sent to your phone"),
-        _("Nothing was taken from your account. Try again in a few minutes; restarting the phone may help."),
-    ),
+    "1025": NOT_SENT,
     "1031": CANCELLED,
     "1032": CANCELLED,
+    "1036": NOT_SENT,
     "1037": TIMED_OUT,
     "2001": Result(
         Status.FAILED,
@@ -89,11 +91,7 @@ RESULTS = {
         _("Your M-Pesa PIN is locked"),
         _("Call Safaricom on 100 to unlock it, then try again."),
     ),
-    "9999": Result(
-        Status.FAILED,
-        _("The request could not be sent to your phone"),
-        _("Nothing was taken from your account. Try again in a few minutes; restarting the phone may help."),
-    ),
+    "9999": NOT_SENT,
 }
 UNKNOWN = Result(
     Status.FAILED,
@@ -106,8 +104,17 @@ UNKNOWN = Result(
 
 
 def result_of(code):
-    """The Result of M-Pesa's `code`, a text; of one it never told us about: failed."""
+    """The Result of M-Pesa's `code`, a text; an unknown code counts as failed."""
     return RESULTS.get(code, UNKNOWN)
+
+
+def is_end(code):
+    """True when a query's `code` certainly is the end of a payment.
+
+    Known codes are, and words such as SFC_IC0003, which are M-Pesa's own errors. An unknown number may mean that the
+    payer has not decided yet: Daraja's numbers for that change.
+    """
+    return code in RESULTS or code[:1].isalpha()
 
 
 NOT_ASKED = Result(
@@ -141,7 +148,7 @@ STARTING = Result(
 
 
 def of_payment(row):
-    """The Result a payment stands at."""
+    """The Result for a payment's present state."""
     match row.status:
         case Status.CREATED:
             return STARTING
@@ -156,5 +163,5 @@ def of_payment(row):
     if not row.checkout_request_id:
         return NOT_ASKED
     known = RESULTS.get(row.result_code)
-    # Whatever the words of the code, a payment that was not paid is never told otherwise.
+    # Never tell the payer of an unpaid payment that it is paid, whatever its code.
     return known if known is not None and known.status != Status.PAID else UNKNOWN

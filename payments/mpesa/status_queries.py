@@ -1,4 +1,4 @@
-"""Asking M-Pesa after payments nobody called about, on schedule; given up after the last question."""
+"""Asks M-Pesa on schedule about payments without a callback; after the last query a super has to review them."""
 
 import logging
 import time
@@ -9,24 +9,26 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
-from . import daraja, settling
-from .models import PENDING, Review, Transaction, Verdict
-from .transactions import QUERY_SCHEDULE, are_on
+from payments import settling
+from payments.models import PENDING, Review, Transaction, Verdict
+from payments.transactions import QUERY_SCHEDULE, are_on
+
+from . import daraja
 
 logger = logging.getLogger(__name__)
 
-# What a worker that took a payment for its last question has until the payment is given up.
+# How long a worker has for a payment's last query before the payment goes to review.
 LAST_LEASE = timedelta(minutes=2)
-# One run of asking after payments: its time, and when another may begin though this one never ended.
+# Seconds that one run may take, and seconds after which another may start if the first never ended.
 ASKING_SECONDS = 10
 ASKING_LEASE_SECONDS = 60
 
 
 def ask_due():
-    """Ask M-Pesa after every payment whose time has come; give up those that were asked often enough.
+    """Ask M-Pesa about every due payment; send those that were asked about often enough to review.
 
-    One run at a time, for a few seconds, and no longer than Daraja answers: what is left is due the next time.
-    Where payments are switched off nobody can be asked, and a person looks.
+    One run at a time, for a few seconds. It stops when Daraja does not answer; the rest is due at the next run. While
+    payments are off M-Pesa cannot be asked, so due payments go to review.
     """
     mine = uuid.uuid4().hex
     if not cache.add("payments:asking", mine, ASKING_LEASE_SECONDS):
@@ -49,7 +51,7 @@ def _ask_due():
             asked += row is not None
         except daraja.NoPlace:
             break
-        except Exception:  # what fails here is tried again by the schedule, and told
+        except Exception:  # log it; the schedule tries again
             logger.exception("Payment %s could not be asked after", pk)
         if silent or time.monotonic() > end:
             break
@@ -57,7 +59,7 @@ def _ask_due():
 
 
 def _give_up_due():
-    """Leave what is due to a person."""
+    """Send the due payments to review."""
     ids = list(Transaction.objects.due().values_list("pk", flat=True)[:100])
     return sum(settling.try_one(_give_up, pk) for pk in ids)
 
@@ -71,8 +73,10 @@ def _give_up(pk):
 
 
 def _ask(pk):
-    """Ask after one payment that is due. (It as it is then, None when it is not due or another has it; whether Daraja
-    kept silent.)"""
+    """Ask M-Pesa about one due payment. Returns (payment, whether Daraja kept silent).
+
+    The payment is as it is after the query; None when it is not due or another worker has it.
+    """
     row = _claim(pk)
     if row is None or not row.is_pending:
         return row, False
@@ -96,7 +100,10 @@ def _ask(pk):
 
 @transaction.atomic
 def _claim(pk):
-    """The due payment, its next question set: whoever comes second finds it not due. Given up when it was the last."""
+    """The due payment, after setting its next query, so that a second worker finds it not due.
+
+    Sends the payment to review when the last query was made before, or when there is no id to ask about.
+    """
     row = Transaction.objects.due().select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if row is None:
         return None

@@ -1,4 +1,4 @@
-"""Kenyan mobile numbers, as people write them and as M-Pesa wants them. Pure."""
+"""Kenyan mobile numbers: from what users type to M-Pesa's form. Pure functions."""
 
 import re
 
@@ -19,7 +19,7 @@ def normalise(text, *, field="phone_number"):
     """
     refusal = Invalid(field, _("Enter a Kenyan mobile number, such as 0712 345 678."))
     typed = text.strip() if isinstance(text, str) and len(text) <= MAX_TYPED else ""
-    # phonenumbers would also read digits of other scripts, words and extensions.
+    # Check first: phonenumbers would also accept digits of other scripts, words and extensions.
     if not TYPED.fullmatch(typed):
         raise refusal
     typed = typed.replace("+ ", "+")
@@ -41,6 +41,6 @@ def normalise(text, *, field="phone_number"):
 
 
 def shown(digits):
-    """`254712345678` as people read it: 0712 345 678."""
+    """`254712345678` in the form for users: 0712 345 678."""
     local = f"0{digits[3:]}"
     return f"{local[:4]} {local[4:7]} {local[7:]}"

@@ -1,0 +1,1 @@
+"""What a firm keeps of its payments: receipts, reviews by an administrator, the chart of income."""

@@ -1,0 +1,1 @@
+"""M-Pesa: Safaricom's Daraja API, its callbacks, and what its answers mean."""
