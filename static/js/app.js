@@ -1,6 +1,6 @@
 /**
- * Brings pages to life: every element with data-module="name" is handed to that module's mount(element).
- * Modules load on demand, so a page pays only for what it shows.
+ * Starts the scripts of a page: passes each element with data-module="name" to mount(element) of that module.
+ * Modules load on demand, so a page loads only the scripts that it needs.
  */
 
 const loaders = {
@@ -25,7 +25,7 @@ const loaders = {
 
 const mounted = new WeakSet();
 
-/** @param {ParentNode} root mounts what lies inside and has not been mounted before */
+/** @param {ParentNode} root its elements are mounted, except those mounted before */
 function mountAll(root) {
   for (const element of root.querySelectorAll("[data-module]")) {
     const load = loaders[element.dataset.module];

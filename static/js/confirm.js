@@ -1,10 +1,10 @@
-/** One dialog for all questions: a button whose data-confirm, or whose form's, asks before the form is sent.
- * "{name}" in the question is the button's data-confirm-name. Scripts ask by ask(). */
+/** The dialog for all questions. A button asks before its form is sent if it or the form has data-confirm.
+ * "{name}" in the question is the button's data-confirm-name. Scripts call ask(). */
 
-let show = null; // of the mounted dialog
+let show = null; // opens the mounted dialog
 
 /** @param {string} question
- * @param {string} [yes] what the button says that agrees
+ * @param {string} [yes] the label of the button that agrees
  * @returns {Promise<boolean>} true at once where there is no dialog
  */
 export async function ask(question, yes) {

@@ -5,7 +5,7 @@ export function mount(frame) {
   const text = frame.querySelector("[data-part=text]");
   const button = frame.querySelector("[data-part=button]");
   const status = frame.querySelector("[data-part=status]");
-  if (!navigator.clipboard) return; // plain HTTP on a foreign host: select and copy by hand
+  if (!navigator.clipboard) return; // without https: the user selects and copies by hand
   button.hidden = false;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text.textContent.trim());

@@ -1,10 +1,10 @@
-/** A day and time chosen by the clock on the wall; the form sends it in UTC, as it does without scripts. */
+/** Shows a day and time in the user's time zone. The form sends it in UTC, as it does without scripts. */
 
 const pad = (number) => String(number).padStart(2, "0");
 const spelled = (date) =>
   `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}T${pad(date.getHours())}:${pad(date.getMinutes())}`;
 
-/** @param {HTMLElement} frame around the field, its help in [data-part=help]; data-text-local replaces that */
+/** @param {HTMLElement} frame around the field. data-text-local replaces the help in [data-part=help] */
 export function mount(frame) {
   const input = frame.querySelector("input");
   const given = new Date(`${input.value}Z`);

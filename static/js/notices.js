@@ -1,9 +1,9 @@
 /**
- * The number of unread notifications, kept up to date while a page stays open.
+ * Keeps the number of unread notifications up to date while a page is open.
  *
- * Of all visible tabs of one person one asks, every half minute, and tells the others: who holds the lock asks. A hidden
- * tab lets go of it. The answer is a number and a mark that changes with the newest notification; the list is fetched anew
- * only where it is shown and one of the two has changed.
+ * Only one of a user's visible tabs asks the server, every half minute, and tells the other tabs. It is the tab that
+ * holds the lock; a hidden tab releases the lock. The answer is the number and a mark that changes with the newest
+ * notification. A page that shows the list loads it again only when one of the two has changed.
  */
 import { fill } from "./lib/words.js";
 
@@ -14,7 +14,7 @@ const LIST = "notices";
 /** @param {HTMLElement} bell the link to the notifications, with the number in it */
 export function mount(bell) {
   const { liveUrl, liveToken } = bell.dataset;
-  // The token's first part is its user: a tab of somebody else who logged in meanwhile is not listened to.
+  // The first part of the token is its user. So tabs of another user, who logged in meanwhile, use another channel.
   const name = `notices:${liveToken.split(":")[0]}`;
   const others = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
   const title = document.title;
@@ -23,9 +23,9 @@ export function mount(bell) {
   let etag = "";
   let failures = 0;
   let stopped = false;
-  let asked = performance.now(); // the page itself brought the number
+  let asked = performance.now(); // the page was sent with the present number
   let stale = false;
-  let leave = null; // ends the present turn of asking
+  let leave = null; // its abort() stops the present loop of requests
 
   const write = () => {
     const count = bell.querySelector("[data-part=count]");
@@ -48,7 +48,7 @@ export function mount(bell) {
     const response = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
     const text = await response.text();
     const fresh = response.ok ? new DOMParser().parseFromString(text, "text/html").getElementById(LIST) : null;
-    if (!fresh) return; // logged out meanwhile: the next click says so
+    if (!fresh) return; // logged out meanwhile: the next click shows the log-in
     const focused = shown.contains(document.activeElement) ? document.activeElement.id : "";
     shown.replaceWith(document.adoptNode(fresh));
     if (focused) (document.getElementById(focused) ?? document.getElementById("main")).focus({ preventScroll: true });
@@ -63,7 +63,7 @@ export function mount(bell) {
     if (changed) refreshList().catch(() => (stale = true));
   };
 
-  /** @returns {Promise<boolean>} whether to go on asking */
+  /** @returns {Promise<boolean>} false when the token is no longer valid, so that asking must stop */
   const ask = async () => {
     asked = performance.now();
     const headers = { "X-Notices-Token": liveToken };
@@ -88,7 +88,7 @@ export function mount(bell) {
       });
     });
 
-  /** Asks until `signal` says to stop. Ten thousand pages that were opened at once drift apart. */
+  /** Asks until `signal` fires. The waits are random, so that pages opened at the same time do not ask together. */
   const keepAsking = async (signal) => {
     while (!signal.aborted && !stopped) {
       const wait = Math.min(SLOWEST, EVERY * 2 ** failures) * (0.8 + Math.random() * 0.4);
@@ -108,7 +108,7 @@ export function mount(bell) {
     leave = new AbortController();
     const { signal } = leave;
     if (!navigator.locks) keepAsking(signal);
-    else navigator.locks.request(name, { signal }, () => keepAsking(signal)).catch(() => {}); // called off while it waited
+    else navigator.locks.request(name, { signal }, () => keepAsking(signal)).catch(() => {}); // aborted as it waited
   };
 
   const end = () => {
@@ -121,7 +121,7 @@ export function mount(bell) {
     if (stale) refreshList().catch(() => (stale = true));
     return begin();
   });
-  // A page that the back button may bring back must not keep the lock.
+  // Release the lock: the browser may keep a left page alive for the back button, and it would still hold the lock.
   addEventListener("pagehide", end);
   addEventListener("pageshow", () => !document.hidden && begin());
   others?.addEventListener("message", (event) => {

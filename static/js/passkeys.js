@@ -1,4 +1,4 @@
-/** A form that is sent with what the browser's passkey dialog brings; without passkeys it stays hidden. */
+/** A form that opens the browser's passkey dialog and sends the result. Without passkeys it stays hidden. */
 import { request } from "./lib/http.js";
 
 /** @param {string} text base64url
@@ -20,7 +20,7 @@ function text(buffer) {
 
 const readable = (list) => (list ?? []).map((item) => ({ ...item, id: bytes(item.id) }));
 
-/** @param {any} options of the portal, binary parts in base64url */
+/** @param {any} options from the portal, binary parts in base64url */
 function forCreate(options) {
   return {
     ...options,
@@ -36,7 +36,7 @@ function forGet(options) {
 }
 
 /** @param {any} credential
- * @returns {string} JSON as the portal reads it
+ * @returns {string} JSON in the form that the portal reads
  */
 function written(credential) {
   const { response } = credential;
@@ -60,7 +60,7 @@ export function mount(form) {
   form.hidden = false;
 
   form.addEventListener("submit", async (event) => {
-    if (field.value) return; // filled in: now it goes
+    if (field.value) return; // the result is filled in: send the form
     event.preventDefault();
     failed.hidden = true;
     button.disabled = true;
@@ -82,7 +82,7 @@ export function mount(form) {
     }
   });
 
-  // Back from the next page: what was filled in is spent.
+  // When the user comes back from the next page, clear the field: its result is used up.
   window.addEventListener("pageshow", () => {
     field.value = "";
   });

@@ -1,7 +1,7 @@
 /** Kenyan numbers in groups. No DOM. */
 
-/** @param {string} text as it was typed
- * @returns {string} 0712 345 678 or +254 712 345 678; what is neither stays as it is
+/** @param {string} text as the user typed it
+ * @returns {string} 0712 345 678 or +254 712 345 678; other text does not change
  */
 export function grouped(text) {
   const digits = text.replace(/[\s().-]/g, "");

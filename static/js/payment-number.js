@@ -1,4 +1,4 @@
-/** Writes a phone number in groups as people read it, once it has been typed. */
+/** Writes a phone number in readable groups when the user leaves the field. */
 import { grouped } from "./payment-digits.js";
 
 /** @param {HTMLFormElement} form */
@@ -10,7 +10,7 @@ export function mount(form) {
   input.addEventListener("blur", tidy);
   form.addEventListener("submit", () => {
     tidy();
-    // The server answers a second push with the first; a greyed button says so sooner.
+    // The server starts no second payment request. The greyed button tells the user so at once.
     for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-disabled", "true");
   });
 }

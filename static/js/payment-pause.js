@@ -1,7 +1,7 @@
-/** How long to wait before asking after a payment again. No DOM. */
+/** How long to wait before asking for the state of a payment again. No DOM. */
 
 /** @param {number} waited milliseconds since the page was opened
- * @returns {number} milliseconds: often while somebody holds the phone, seldom later
+ * @returns {number} milliseconds: short while the user probably types the PIN on the phone, longer later
  */
 export function pause(waited) {
   if (waited < 60_000) return 1500;

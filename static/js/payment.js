@@ -1,4 +1,4 @@
-/** Keeps a payment's page up to date while its end is not known: a small question now and then, the page when it changed. */
+/** Keeps a payment's page up to date until the payment is settled: polls the state, and loads the page on a change. */
 import { request } from "./lib/http.js";
 import { sleep } from "./lib/retry.js";
 import { pause } from "./payment-pause.js";
@@ -10,7 +10,7 @@ export async function mount(frame) {
   let settled = frame.dataset.settled === "1";
   while (!settled && frame.isConnected) {
     await sleep(pause(Date.now() - begun));
-    if (document.hidden) continue; // nobody looks; the next question comes when somebody does
+    if (document.hidden) continue; // do not ask while the user does not see the page
     try {
       const told = await request(frame.dataset.url);
       if (told.state !== shown().dataset.state && !(await refresh(frame, shown()))) return;
@@ -21,7 +21,7 @@ export async function mount(frame) {
   }
 }
 
-/** @returns {Promise<boolean>} false when the page has to be loaded as a whole */
+/** @returns {Promise<boolean>} false when the whole page is loaded again instead */
 async function refresh(frame, old) {
   const response = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -30,7 +30,7 @@ async function refresh(frame, old) {
     location.reload();
     return false;
   }
-  // What stands inside a live region is read out; the region itself has to stay.
+  // Replace only the content of the live region. A screen reader would not read out a new region.
   old.replaceChildren(...document.adoptNode(fresh).childNodes);
   old.dataset.state = fresh.dataset.state;
   document.title = page.title;

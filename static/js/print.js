@@ -1,4 +1,4 @@
-/** A button that prints the page; without scripts the browser's own menu does. */
+/** A button that prints the page. Without scripts it is hidden, and the user prints from the browser's menu. */
 
 /** @param {HTMLButtonElement} button */
 export function mount(button) {

@@ -9,6 +9,6 @@ export function mount(frame) {
     button.setAttribute("aria-pressed", String(shown));
   };
   button.addEventListener("click", () => set(input.type === "password"));
-  input.form?.addEventListener("submit", () => set(false)); // password managers expect a password field
+  input.form?.addEventListener("submit", () => set(false)); // password managers save only password fields
   button.hidden = false;
 }

@@ -1,7 +1,7 @@
-/** Results while one types: the page's own answer, its list put in place of the one shown. Without this the form is sent. */
+/** Shows results while the user types: loads the search page and replaces the list. Without it the form is sent. */
 import { fill } from "./lib/words.js";
 
-const PAUSE = 200; // milliseconds without a key
+const PAUSE = 200; // milliseconds after the last key
 
 /** @param {HTMLFormElement} form */
 export function mount(form) {
@@ -28,13 +28,13 @@ export function mount(form) {
       if (response.ok) fresh = new DOMParser().parseFromString(text, "text/html").getElementById("file-list");
     } catch {
       if (wanted !== last) return;
-      last = null; // the next try asks again
+      last = null; // so that the next try sends a request again
       shown().classList.remove("is-waiting");
       return;
     }
-    if (wanted !== last) return; // somebody typed on, and that answer is under way
+    if (wanted !== last) return; // the user typed on, and a newer request is under way
     if (!fresh) {
-      form.submit(); // signed out, or refused: the whole page says so
+      form.submit(); // signed out or refused: load the whole page, which says so
       return;
     }
     shown().replaceWith(document.adoptNode(fresh));
@@ -52,4 +52,9 @@ export function mount(form) {
     event.preventDefault();
     show();
   });
+  // The user may have typed before this script was here, or the browser has put back what they typed.
+  if ([...form.querySelectorAll("input")].some((field) => field.value !== field.defaultValue)) {
+    last = null;
+    show();
+  }
 }

@@ -1,8 +1,8 @@
-/** The bar above a table of files: how many are ticked, and how large they are together. */
+/** The bar above a table of files: how many are ticked, and their total size. */
 import { bytes } from "./lib/format.js";
 import { fill } from "./lib/words.js";
 
-/** @param {HTMLFormElement} bar whose boxes stand in the table's rows (form="…") */
+/** @param {HTMLFormElement} bar its check boxes are in the table's rows (form="…") */
 export function mount(bar) {
   const part = (name) => bar.querySelector(`[data-part=${name}]`);
   const [all, send, words, live] = ["all", "send", "words", "live"].map(part);
@@ -30,7 +30,7 @@ export function mount(bar) {
     tell();
   });
   for (const box of boxes) box.addEventListener("change", tell);
-  addEventListener("pageshow", show); // a browser that goes back keeps the ticks
+  addEventListener("pageshow", show); // when the user comes back to the page, the browser has kept the ticks
   bar.classList.add("is-live");
   show();
 }

@@ -1,8 +1,8 @@
-/** Tags offered while one types them: those that begin like the last of the line, on files one may download.
- * Without this the line offers what the page brought along. */
-import { request } from "./lib/http.js";
+/** Suggests tags while the user types: those that begin like the last tag of the line, on files the user may download.
+ * Without this script the line suggests the tags that came with the page. */
+import { onPortal, request } from "./lib/http.js";
 
-const PAUSE = 200; // milliseconds without a key
+const PAUSE = 200; // milliseconds after the last key
 
 /** @param {string} line tags between commas
  * @returns {string[]}
@@ -12,7 +12,7 @@ export function wordsOf(line) {
 }
 
 /** @param {string} line tags between commas
- * @returns {{before: string, start: string}} what stands before the last tag, as it was typed, and how that one begins
+ * @returns {{before: string, start: string}} the text before the last tag, as typed, and the beginning of the last tag
  */
 export function lastOf(line) {
   const start = line.slice(line.lastIndexOf(",") + 1).trimStart();
@@ -21,7 +21,8 @@ export function lastOf(line) {
 
 /** @param {string} line
  * @param {string[]} names tags to offer
- * @returns {string[]} the line, ended by each of them but those it has: a browser offers only what begins like all of it
+ * @returns {string[]} the line completed with each name that it does not have yet: a browser suggests only values that
+ *   begin with the whole line
  */
 export function offers(line, names) {
   const { before } = lastOf(line);
@@ -29,7 +30,7 @@ export function offers(line, names) {
   return names.filter((name) => !given.has(name)).map((name) => before + name);
 }
 
-/** @param {HTMLInputElement} input with a list */
+/** @param {HTMLInputElement} input with a datalist */
 export function mount(input) {
   let timer = 0;
   let asked = null;
@@ -40,11 +41,11 @@ export function mount(input) {
     asked = line;
     let found;
     try {
-      found = await request(`/api/files/tags?q=${encodeURIComponent(lastOf(line).start)}`);
+      found = await request(onPortal(`/api/files/tags?q=${encodeURIComponent(lastOf(line).start)}`));
     } catch {
-      return; // what is offered is only old, not wrong
+      return; // keep the old suggestions: they are still valid tags
     }
-    if (line !== asked) return; // somebody typed on, and that answer is under way
+    if (line !== asked) return; // the user typed on, and a newer request is under way
     const options = offers(line, found.results.map((tag) => tag.name)).map((value) => Object.assign(new Option(), { value }));
     input.list.replaceChildren(...options);
   };

@@ -4,7 +4,7 @@
   try {
     chosen = localStorage.getItem("theme");
   } catch (error) {
-    return; // storage is closed to us: the system decides
+    return; // storage is blocked: use the theme of the system
   }
   if (chosen === "dark" || chosen === "light") {
     document.getElementById("dark-theme").media = chosen === "dark" ? "all" : "not all";

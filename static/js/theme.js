@@ -1,4 +1,4 @@
-/** The button that switches between light and dark, remembered in this browser. */
+/** The button that switches between light and dark. The browser remembers the choice. */
 
 /** @param {HTMLButtonElement} button */
 export function mount(button) {
@@ -13,7 +13,7 @@ export function mount(button) {
     try {
       localStorage.setItem("theme", dark ? "dark" : "light");
     } catch {
-      // private window: the choice lasts for this page
+      // storage is blocked, as in a private window: the choice lasts for this page only
     }
     show();
   });

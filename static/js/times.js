@@ -1,4 +1,4 @@
-/** Writes times the way people say them ("3 hours ago"); the full date stays in the title. */
+/** Writes times in relative form ("3 hours ago"). The full date stays in the title. */
 import { relativeTime } from "./lib/format.js";
 
 /** @param {ParentNode} root */

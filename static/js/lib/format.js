@@ -23,7 +23,7 @@ export function bytes(count, language) {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
-  // Some languages write kB; we do as the pages do.
+  // Some languages write kB. Write KB, as the pages do.
   return say.formatToParts(value).map((part) => (part.type === "unit" && SIGNS[unit]) || part.value).join("");
 }
 
@@ -37,7 +37,7 @@ export function speed(perSecond, language) {
 /** A duration in its largest sensible unit, rounded up: never "0 sec".
  * @param {number} seconds
  * @param {string} [language]
- * @returns {string} "" when it cannot be told
+ * @returns {string} "" when it is not known
  */
 export function timeLeft(seconds, language) {
   if (!Number.isFinite(seconds) || seconds < 0) return "";
@@ -61,7 +61,7 @@ const STEPS = [["minute", 60], ["hour", 3600], ["day", 86_400]];
 /** @param {Date} date
  * @param {Date} now
  * @param {string} [language]
- * @returns {string|null} null when a week or more lies between: then a date says more
+ * @returns {string|null} null for a week or more: then a date is clearer
  */
 export function relativeTime(date, now, language) {
   const seconds = (date.getTime() - now.getTime()) / 1000;
@@ -73,7 +73,7 @@ export function relativeTime(date, now, language) {
   return say.format(Math.trunc(seconds / length) || Math.sign(seconds), unit);
 }
 
-/** Speed over the last seconds, so that a pause or a fast start does not colour it for long. */
+/** The speed over the last seconds, so that a pause or a fast start does not change it for long. */
 export class SpeedMeter {
   /** @param {number} windowMs how far back it looks */
   constructor(windowMs = 5000) {
@@ -86,7 +86,7 @@ export class SpeedMeter {
    */
   add(total, now) {
     const last = this.samples.at(-1);
-    if (last && total < last.total) this.samples = []; // a part was begun again
+    if (last && total < last.total) this.samples = []; // a part is being sent again
     this.samples.push({ total, now });
     while (this.samples.length > 2 && now - this.samples[0].now > this.windowMs) this.samples.shift();
   }

@@ -34,7 +34,7 @@ export function errorFrom(text, status, retryAfter) {
   try {
     facts = JSON.parse(text) ?? {};
   } catch {
-    facts.code = /<Code>(\w+)<\/Code>/.exec(text)?.[1]; // S3 speaks XML; of a proxy's page the status has to do
+    facts.code = /<Code>(\w+)<\/Code>/.exec(text)?.[1]; // S3 answers XML; of a proxy's page only the status is used
   }
   const firstFieldError = Object.values(facts.errors ?? {}).flat()[0];
   return new HttpError({
@@ -45,6 +45,11 @@ export function errorFrom(text, status, retryAfter) {
     retryAfter: retryAfterSeconds(retryAfter),
   });
 }
+
+/** @param {string} path on the portal, such as "/api/files"
+ * @returns {string} the same below the path that the portal has on its host (SITE_URL)
+ */
+export const onPortal = (path) => (globalThis.document?.documentElement?.dataset?.root ?? "") + path;
 
 /** @returns {string} from the cookie, or from a form when the cookie is kept from scripts */
 function csrfToken() {

@@ -1,23 +1,25 @@
-/** Trying again, politely. No DOM. */
+/** Repeats requests that failed, with growing waits. No DOM. */
 
 const PASSING_STATUSES = new Set([0, 408, 429, 500, 502, 503, 504]);
-// 400 and 409 mostly stay what they are; these say that the request was cut off or came at a bad moment.
+// A repeat rarely helps after 400 or 409. These codes mean that the request was cut off or came at a bad moment. The
+// portal itself marks a 409 that passes by Retry-After.
 const PASSING_CODES = new Set([
-  "incomplete_body", "part_busy", "part_taken_over", "upload_completing",
+  "incomplete_body",
   "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown",
 ]);
 
-/** @param {{status?: number, code?: string}} error the portal's or an S3 store's
- * @returns {boolean} whether the same request may do better later
+/** @param {{status?: number, code?: string, retryAfter?: number|null}} error the portal's or an S3 store's
+ * @returns {boolean} whether the same request may succeed later
  */
 export function isTransient(error) {
-  return PASSING_STATUSES.has(error?.status) || PASSING_CODES.has(error?.code);
+  const says = error?.status === 409 && (error.retryAfter ?? null) !== null;
+  return says || PASSING_STATUSES.has(error?.status) || PASSING_CODES.has(error?.code);
 }
 
 /** @param {number} attempt 0 for the first repeat
- * @param {number|null} retryAfter seconds the server asked for; obeyed when given
+ * @param {number|null} retryAfter seconds that the server asked to wait; used when given
  * @param {() => number} random 0..1, so that many clients do not come back at once
- * @returns {number} milliseconds to wait: 1 s doubling to 30 s, halved at most by chance
+ * @returns {number} milliseconds to wait: 1 s doubling to 30 s, at random between half of that and all of it
  */
 export function retryDelay(attempt, retryAfter = null, random = Math.random) {
   if (retryAfter !== null && retryAfter !== undefined) return retryAfter * 1000 + random() * 500;
@@ -43,8 +45,8 @@ export function sleep(ms, signal) {
   });
 }
 
-/** Waits as `sleep` does, but knows of the network: without one it waits until it is back, and then not
- * much longer, for what was waited for was the network. A wait the server asked for is never cut short.
+/** Waits as `sleep` does, but takes account of the network. Without network it waits until that is back, and then only
+ * a moment longer. A wait that the server asked for is never shortened.
  * @param {{network?: EventTarget, isOnline?: () => boolean, random?: () => number}} [options]
  * @returns {(ms: number, signal?: AbortSignal, error?: {retryAfter?: number|null}) => Promise<void>}
  */
@@ -61,7 +63,7 @@ export function patience({ network = globalThis, isOnline = () => globalThis.nav
         await sleep(30_000, AbortSignal.any([back.signal, ...(signal ? [signal] : [])])).catch(() => {});
       }
       signal?.throwIfAborted();
-      if (back.signal.aborted && asked === null) await sleep(random() * 1000, signal); // not all parts in the same instant
+      if (back.signal.aborted && asked === null) await sleep(random() * 1000, signal); // the parts must not all start at once
     } finally {
       network.removeEventListener("online", onBack);
     }
@@ -72,8 +74,8 @@ export function patience({ network = globalThis, isOnline = () => globalThis.nav
  * @param {() => Promise<T>} action
  * @param {{attempts?: number, signal?: AbortSignal, again?: (error: any) => boolean, onWait?: (error: any, ms: number) => void,
  *   wait?: (ms: number, signal?: AbortSignal, error?: any) => Promise<void>}} [options]
- *   `again` decides which errors are worth a repeat; `onWait` is told before each wait
- * @returns {Promise<T>} throws the last error
+ *   `again` decides after which errors to repeat; `onWait` is called before each wait
+ * @returns {Promise<T>} rejects with the last error
  */
 export async function retrying(action, { attempts = 6, signal, again = isTransient, onWait, wait = sleep } = {}) {
   for (let attempt = 0; ; attempt += 1) {

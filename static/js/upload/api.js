@@ -1,7 +1,7 @@
 /** The upload calls of the API. Every call throws HttpError. */
-import { request } from "../lib/http.js";
+import { onPortal, request } from "../lib/http.js";
 
-let base = "/api/fileshare/upload";
+let base = onPortal("/api/fileshare/upload");
 let namesPlace = true;
 
 /** @typedef {{file_id: string, method: "PUT"|"MULTIPART", expires_in: number, upload_url?: string, headers?: Object<string, string>,
@@ -24,7 +24,7 @@ const idsOf = (place) => (place.subfolderId ? { folder_id: place.folderId, subfo
 
 const placed = (place) => (namesPlace ? idsOf(place) : {});
 
-/** Send by another door that takes the same calls and knows the place itself: a file request's.
+/** Use other addresses for the same calls: those of a file request, where the server knows the folder.
  * @param {string} address without a slash at the end
  */
 export function useDoor(address) {
@@ -32,7 +32,7 @@ export function useDoor(address) {
   namesPlace = false;
 }
 
-/** Reserve space for some files in one request.
+/** Announce several files in one request; the server reserves their space.
  * @param {Place} place
  * @param {Item[]} items 1 to 100
  * @returns {Promise<(Answer|{detail: string, code: string})[]>} in order; a refused file has `detail`
@@ -45,7 +45,7 @@ export async function initiate(place, items) {
 
 /** @param {string} fileId
  * @param {AbortSignal} [signal]
- * @returns {Promise<Answer>} what has arrived, and fresh addresses for the rest; only `status` "complete" when the file is there
+ * @returns {Promise<Answer>} the received parts, and new addresses for the rest; of a complete file only its `status`
  */
 export function status(fileId, signal) {
   return request(`${base}/${fileId}`, { signal });
@@ -54,18 +54,19 @@ export function status(fileId, signal) {
 /** @param {import("./ticket.js").Ticket} ticket
  * @param {{part_number: number, etag: string}[]|null} parts null for a single PUT
  * @param {AbortSignal} [signal]
+ * @returns {Promise<{note?: string}>} the file; `note` is a sentence about a file that got another ending than it had
  */
 export function complete(ticket, parts, signal) {
   const body = parts ? { file_id: ticket.fileId, upload_id: ticket.uploadId, parts } : { file_id: ticket.fileId };
   return request(`${base}/complete`, { method: "POST", body, signal });
 }
 
-/** Put tags on a file, besides those it has.
+/** Add tags to a file; it keeps those it has.
  * @param {string} fileId
  * @param {string[]} tags 1 or more
  */
 export function addTags(fileId, tags) {
-  return request(`/api/files/${fileId}/tags`, { method: "POST", body: { tags } });
+  return request(onPortal(`/api/files/${fileId}/tags`), { method: "POST", body: { tags } });
 }
 
 /** @param {string} fileId */
@@ -73,7 +74,7 @@ export function abort(fileId) {
   return request(`${base}/abort`, { method: "POST", body: { file_id: fileId } });
 }
 
-/** @returns {Promise<Unfinished[]>} this person's unfinished uploads, newest first; of very many the newest 500 */
+/** @returns {Promise<Unfinished[]>} the user's unfinished uploads, newest first, at most 500 */
 export async function unfinished() {
-  return (await request("/api/fileshare/uploads?limit=500")).results;
+  return (await request(onPortal("/api/fileshare/uploads?limit=500"))).results;
 }

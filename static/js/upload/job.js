@@ -1,4 +1,4 @@
-/** One file on its way: its state, its ticket, its bytes. No DOM. */
+/** One upload of a file: its state, its ticket, its bytes. No DOM. */
 import { HttpError } from "../lib/http.js";
 import { isTransient, patience, retrying } from "../lib/retry.js";
 import * as api from "./api.js";
@@ -9,21 +9,21 @@ import { isAddressRefused, isGone, Ticket } from "./ticket.js";
 import { put } from "./transfer.js";
 
 const PARTS_AT_ONCE = 3;
-const PUTS_AT_ONCE = 4; // over all files: a browser gives one host six connections, and pages need some
-const PUT_ATTEMPTS = 10; // of each part: three minutes of a server that is there and fails
-const COMPLETE_ATTEMPTS = 30; // it costs nothing to ask, and much to send everything anew
+const PUTS_AT_ONCE = 4; // for all files: a browser opens six connections to a host, and pages need some of them
+const PUT_ATTEMPTS = 10; // for each part: about three minutes while the server answers with errors
+const COMPLETE_ATTEMPTS = 30; // asking again is cheap, sending the whole file again is not
 
 const puts = new Queue(PUTS_AT_ONCE);
 const wait = patience();
 
-/** The file was changed, moved or taken away (a memory stick) while it was read. */
+/** The file was changed, moved or removed (with a memory stick) while it was read. */
 export class FileUnreadable extends Error {}
 
 /** States: waiting → uploading → finishing → done; or paused, failed, cancelled. Fires "change". */
 export class Job extends EventTarget {
   #begunAnew = false;
-  #lateTags = []; // which the upload knows nothing of: it was begun before they were typed
-  #mayBeThere = false; // all bytes, from before a reload or a crash: complete it first, and send only if that is refused
+  #lateTags = []; // tags that the upload does not have, because it began before the user typed them
+  #mayBeThere = false; // all bytes may have arrived before a reload or a crash: try to complete first, send if refused
 
   /** @param {File} file
    * @param {import("./api.js").Place} place
@@ -39,6 +39,7 @@ export class Job extends EventTarget {
     this.key = fingerprint(file, place);
     this.state = "waiting";
     this.error = null;
+    this.note = ""; // what the server says of a finished upload
     this.ticket = null;
     this.etags = new Map();
     this.underway = new Map();
@@ -46,12 +47,12 @@ export class Job extends EventTarget {
     this.controller = null;
   }
 
-  /** @returns {boolean} whether leaving the page would lose something */
+  /** @returns {boolean} whether the upload would stop if the user left the page */
   get isLive() {
     return ["waiting", "uploading", "finishing"].includes(this.state);
   }
 
-  /** @returns {boolean} whether it has failed for a reason that passes by itself */
+  /** @returns {boolean} whether it failed for a temporary reason, such as no network */
   get mayPass() {
     return this.state === "failed" && isTransient(this.error);
   }
@@ -62,13 +63,13 @@ export class Job extends EventTarget {
     return bytesSent(this.file.size, this.ticket?.partSize ?? this.file.size + 1, this.etags.keys(), this.underway.values());
   }
 
-  /** The server's word on this file: a ticket, or a refusal.
+  /** Take the server's answer for this file: a ticket or a refusal.
    * @param {import("./api.js").Answer|{detail: string, code: string}} answer
    */
   accept(answer) {
     if (!answer.file_id) return this.fail(new HttpError({ status: 400, ...answer }));
     if (this.state === "cancelled" || this.ticket) {
-      api.abort(answer.file_id).catch(() => {}); // given up, or asked twice; the reservation lapses by itself if this fails
+      api.abort(answer.file_id).catch(() => {}); // cancelled, or begun twice; if this fails, it expires by itself
       return;
     }
     this.#take(answer);
@@ -82,7 +83,7 @@ export class Job extends EventTarget {
     if (answer.received && this.ticket.isMultipart) this.etags = wholeParts(answer.received, this.file.size, this.ticket.partSize);
   }
 
-  /** Ask after an upload begun earlier. Leaves the job without a ticket when it is gone, and done when all had arrived. */
+  /** Ask the server for an upload begun earlier. If it is gone, the job has no ticket; if complete, the job is done. */
   async recover() {
     const fileId = this.ticket?.fileId ?? (await this.#remembered());
     if (!fileId) return;
@@ -103,12 +104,12 @@ export class Job extends EventTarget {
     const entry = recall(this.storage, this.key);
     if (!entry) return null;
     if (!entry.print || entry.print === (await this.#read(contentPrint(this.file)))) return entry.fileId;
-    forget(this.storage, this.key); // another content under the same name, size and time
+    forget(this.storage, this.key); // the content has changed, although name, size and time are the same
     return null;
   }
 
-  /** Send what is missing and complete. Never throws: the outcome is the state; "waiting" when the upload was gone and
-   * a new one has to be begun. */
+  /** Send what is missing and complete the upload. Never throws: the state is the result. It is "waiting" when the
+   * upload is gone and a new one must begin. */
   async run() {
     if (this.state !== "waiting" || !this.ticket) return;
     const controller = new AbortController();
@@ -119,15 +120,15 @@ export class Job extends EventTarget {
       remember(this.storage, this.key, this.ticket.fileId, await this.#read(contentPrint(this.file)));
       if (!this.#mayBeThere) await this.#send(signal);
       this.#mayBeThere = false;
-      await this.#complete(signal);
+      this.note = (await this.#complete(signal))?.note ?? "";
       await this.#finish(this.ticket.fileId);
     } catch (error) {
-      if (!signal.aborted) await this.#settle(error); // aborted: pause() or cancel() has set the state
+      if (!signal.aborted) await this.#settle(error); // when aborted, pause() or cancel() has set the state
     } finally {
       if (this.controller === controller) {
         this.underway.clear();
         this.stalled = false;
-        this.changed(); // what was cut off no longer counts
+        this.changed(); // parts that were cut off no longer count as sent
       }
     }
   }
@@ -135,7 +136,7 @@ export class Job extends EventTarget {
   async #settle(error) {
     if (!isGone(error)) return this.fail(error);
     try {
-      await this.recover(); // was it completed unseen?
+      await this.recover(); // perhaps it was completed, and only the answer was lost
     } catch (problem) {
       return this.fail(problem);
     }
@@ -148,7 +149,7 @@ export class Job extends EventTarget {
   async #send(signal) {
     if (!this.ticket.isMultipart) return this.#put(signal, 1, this.file);
     const todo = missingParts(this.file.size, this.ticket.partSize, new Set(this.etags.keys()));
-    const inner = new AbortController(); // one part given up stops its fellows, not the job
+    const inner = new AbortController(); // a part that fails stops the other parts, but not the job
     const stop = () => inner.abort(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     const worker = async () => {
@@ -180,11 +181,12 @@ export class Job extends EventTarget {
         return await put({ url: this.ticket.address(number), headers, body, onProgress, signal });
       } catch (error) {
         if (isAddressRefused(error)) this.ticket?.wasRefused(generation);
-        if (error.status === 0) await this.#read(body.slice(0, 1).arrayBuffer()); // a browser calls both a network error
+        // A browser reports an unreadable file as a network error, so try to read it.
+        if (error.status === 0) await this.#read(body.slice(0, 1).arrayBuffer());
         if ([429, 503].includes(error.status) && error.retryAfter) puts.hold(error.retryAfter * 1000);
         throw error;
       } finally {
-        if (this.ticket?.isMultipart) this.underway.delete(number); // from here on it counts by its ETag
+        if (this.ticket?.isMultipart) this.underway.delete(number); // from now on its ETag counts the part as sent
       }
     };
     let renewed = false;
@@ -194,7 +196,8 @@ export class Job extends EventTarget {
       renewed = true;
       return first;
     };
-    const unlessRefused = (ms, signal, error) => (isAddressRefused(error) ? null : wait(ms, signal, error)); // a new one is asked for at once
+    // After a refused address do not wait: ask for a new one at once.
+    const unlessRefused = (ms, signal, error) => (isAddressRefused(error) ? null : wait(ms, signal, error));
     const onWait = (error) => !isAddressRefused(error) && this.#stall();
     return retrying(() => puts.add(attempt, signal), { attempts: PUT_ATTEMPTS, signal, again, onWait, wait: unlessRefused });
   }
@@ -218,7 +221,7 @@ export class Job extends EventTarget {
       .status(this.ticket.fileId, signal)
       .then((answer) => {
         if (answer.status === "complete") throw new HttpError({ status: 409, code: "upload_completed" });
-        const { received, ...addresses } = answer; // our own count is newer while parts are on their way
+        const { received, ...addresses } = answer; // ignore `received`: our own list is newer
         this.#take(addresses);
       })
       .finally(() => {
@@ -233,21 +236,21 @@ export class Job extends EventTarget {
       await this.#askForHiddenEtags(signal);
       const parts = this.ticket.isMultipart ? completedParts(this.etags) : null;
       const options = { attempts: COMPLETE_ATTEMPTS, signal, wait, onWait: () => this.#stall() };
-      await retrying(() => api.complete(this.ticket, parts, signal), options);
+      return retrying(() => api.complete(this.ticket, parts, signal), options);
     };
     try {
-      await attempt();
+      return await attempt();
     } catch (error) {
       if (error.status !== 409) throw error;
       const answer = await retrying(() => api.status(this.ticket.fileId, signal), { signal, wait });
       this.#take(answer);
       this.set("uploading");
-      if (answer.parts?.length !== 0) await this.#send(signal); // something is missing: mend it once
-      await attempt();
+      if (answer.parts?.length !== 0) await this.#send(signal); // parts are missing: send them, once
+      return attempt();
     }
   }
 
-  /** A bucket may hide the ETag header from scripts; the portal sees it. */
+  /** Ask the portal for ETags that the bucket hides from scripts. */
   async #askForHiddenEtags(signal) {
     if (![...this.etags.values()].includes("")) return;
     this.#take(await retrying(() => api.status(this.ticket.fileId, signal), { signal, wait }));
@@ -269,18 +272,18 @@ export class Job extends EventTarget {
     if (this.state === "done") return;
     this.set("cancelled");
     this.controller?.abort(new DOMException("cancelled", "AbortError"));
-    if (this.ticket) api.abort(this.ticket.fileId).catch(() => {}); // the reservation lapses by itself if this fails
+    if (this.ticket) api.abort(this.ticket.fileId).catch(() => {}); // if this fails, the reservation expires by itself
     forget(this.storage, this.key);
   }
 
-  /** Back to the start of the line; recover() and run() follow. */
+  /** Begin again from "waiting"; the caller then calls recover() and run(). */
   wait() {
     this.error = null;
     this.#begunAnew = false;
     this.set("waiting");
   }
 
-  /** The server does not know the upload any more, or has refused it for good. */
+  /** Forget the upload: the server no longer knows it, or has refused it for good. */
   lose() {
     forget(this.storage, this.key);
     this.ticket = null;
@@ -291,7 +294,8 @@ export class Job extends EventTarget {
   fail(error) {
     if (this.state === "cancelled") return;
     this.error = error;
-    if (error instanceof FileUnreadable && this.ticket) api.abort(this.ticket.fileId).catch(() => {}); // what was sent is of no use
+    // The bytes already sent are useless.
+    if (error instanceof FileUnreadable && this.ticket) api.abort(this.ticket.fileId).catch(() => {});
     if (error instanceof FileUnreadable || [404, 410, 413, 415].includes(error.status)) this.lose();
     this.set("failed");
   }

@@ -1,10 +1,10 @@
-/** The upload panel: drop zone, list of uploads, and what is said aloud. */
+/** The upload panel: drop zone, list of uploads, and the live region for screen readers. */
 import { bytes, SpeedMeter, timeLeft } from "../lib/format.js";
 import { patience, retrying } from "../lib/retry.js";
 import { fill } from "../lib/words.js";
 import { wordsOf } from "../tags.js";
 import * as api from "./api.js";
-import { droppedFiles } from "./drop.js";
+import { droppedFiles, notesOn } from "./drop.js";
 import { Job } from "./job.js";
 import { batches, Queue } from "./queue.js";
 import { refreshSoon } from "./refresh.js";
@@ -14,12 +14,12 @@ import { Unfinished } from "./unfinished.js";
 
 const FILES_AT_ONCE = 3;
 const LOOKUPS_AT_ONCE = 4;
-const BATCH = 100; // what one initiate takes
-const BATCH_BYTES = 50 * 1024 ** 3; // and about as many part addresses as it should have to sign
-const FEW = 3; // of so many files each is told aloud, of more only the end
+const BATCH = 100; // files that one call of initiate takes
+const BATCH_BYTES = 50 * 1024 ** 3; // so that the server signs no more than about a thousand part addresses in one call
+const FEW = 3; // up to this many files each is announced to screen readers; with more, only the end
 
-/** @param {HTMLElement} panel with data-folder-id, data-subfolder-id, data-user-id and the data-text-… sentences;
- *   data-door when it sends to a file request, which lists no unfinished uploads */
+/** @param {HTMLElement} panel with data-folder-id, data-subfolder-id, data-user-id and the data-text-… sentences.
+ *   With data-door it sends to a file request, and lists no unfinished uploads */
 export function mount(panel) {
   const part = (name) => panel.querySelector(`[data-part=${name}]`);
   const [drop, input, choose, list, rows, summary, failed, overall, retryAll, clear, note, live, template] =
@@ -67,14 +67,14 @@ export function mount(panel) {
     overall.textContent = total < 2 || live === 0 ? "" : [share, left && fill(texts.textLeft, { time: left })].filter(Boolean).join(" · ");
   };
 
-  /** Ask for tickets where there are none, then line up. */
+  /** Get tickets for the jobs that have none, then add the jobs to the queue. */
   const start = async (jobs) => {
     const enqueue = (job) => {
       if (!job.ticket) return;
       unfinished?.leave(job.ticket.fileId);
       queue.add(async () => {
         await job.run();
-        if (job.state === "waiting") start([job]); // it was gone: from the beginning
+        if (job.state === "waiting") start([job]); // the upload is gone: begin a new one
       });
     };
     const lookup = (job) => lookups.add(() => job.recover()).catch((error) => job.fail(error));
@@ -97,26 +97,23 @@ export function mount(panel) {
     start(jobs);
   };
 
-  /** Aloud and in time: a few files one by one, many by their end. */
+  /** Announce a change of state to screen readers: of a few files each one, of many only the end. */
   const tell = (job) => {
     const now = summarise();
     const names = { name: job.file.name, reason: shown.get(job).reason };
     if (shown.size > FEW) {
       if (now.live === 0 && (job.state === "done" || job.state === "failed")) say(now.failed ? texts.textSaidEndFailed : texts.textSaidEnd, now);
-    } else if (job.state === "done") say(texts.textSaidDone, names);
+    } else if (job.state === "done") say(texts.textSaidDone, names, job.note);
     else if (job.state === "failed") say(texts.textSaidFailed, names);
     if (job.state === "done") refreshSoon();
   };
 
-  const add = ({ files, folders = 0, unreadable = [] }) => {
-    const notes = [
-      folders > 0 && texts.textFlat,
-      unreadable.length > 0 && fill(texts.textNotRead, { count: unreadable.length, names: unreadable.slice(0, 5).join(", ") }),
-    ].filter(Boolean);
-    note.textContent = notes.join(" ");
-    note.hidden = notes.length === 0;
+  const add = (found) => {
+    const { files } = found;
+    note.textContent = notesOn(found, texts);
+    note.hidden = note.textContent === "";
     if (files.length === 0) return;
-    const tags = wordsOf(drop.elements.tags?.value ?? ""); // a file request has no line for them
+    const tags = wordsOf(drop.elements.tags?.value ?? ""); // the page of a file request has no field for tags
     const jobs = files.map((file) => {
       const job = new Job(file, place, localStorage, tags);
       const acts = { pause: () => job.pause(), resume: () => again([job]), retry: () => again([job]), cancel: () => job.cancel() };
@@ -146,14 +143,14 @@ export function mount(panel) {
   });
   retryAll.addEventListener("click", () => {
     again([...shown.keys()].filter((job) => job.state === "failed"));
-    choose.focus(); // the button has gone
+    choose.focus(); // the pressed button is hidden now
   });
   addEventListener("online", () => again([...shown.keys()].filter((job) => job.mayPass)));
 
   choose.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     add({ files: [...input.files] });
-    input.value = ""; // the same file may be chosen again
+    input.value = ""; // otherwise choosing the same file again would cause no event
   });
   drop.addEventListener("submit", (event) => event.preventDefault());
   drop.addEventListener("dragover", (event) => {
@@ -174,7 +171,7 @@ export function mount(panel) {
 
   input.multiple = true;
   input.required = false;
-  input.tabIndex = -1; // the button beside it does the same by keyboard
+  input.tabIndex = -1; // keyboard users use the button beside it
   panel.classList.add("is-live");
   unfinished?.load();
 }

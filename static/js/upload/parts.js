@@ -1,6 +1,6 @@
-/** What a multipart upload consists of. Pure. */
+/** The parts of a multipart upload. Pure. */
 
-/** Where a file is cut for a multipart upload.
+/** How a file is cut into parts, without those that the server has.
  * @param {number} size bytes in the file
  * @param {number} partSize bytes in every part but the last
  * @param {Set<number>} received numbers of the parts the server has
@@ -16,7 +16,7 @@ export function missingParts(size, partSize, received) {
 }
 
 /** @param {Map<number, string>} etags part number → ETag as the store gave it
- * @returns {{part_number: number, etag: string}[]} in order, as `complete` wants them
+ * @returns {{part_number: number, etag: string}[]} in order, as `complete` needs them
  */
 export function completedParts(etags) {
   return [...etags].sort(([a], [b]) => a - b).map(([part_number, etag]) => ({ part_number, etag }));
@@ -25,8 +25,8 @@ export function completedParts(etags) {
 /** @param {number} size
  * @param {number} partSize
  * @param {Iterable<number>} received part numbers the server has
- * @param {Iterable<number>} underway bytes sent of each part now on its way
- * @returns {number} bytes that need not be sent again, or are being sent
+ * @param {Iterable<number>} underway bytes sent so far, of each part that is being sent
+ * @returns {number} bytes that are sent, of complete parts and of those being sent
  */
 export function bytesSent(size, partSize, received, underway = []) {
   const last = Math.max(1, Math.ceil(size / partSize));
@@ -39,7 +39,7 @@ export function bytesSent(size, partSize, received, underway = []) {
 /** @param {{part_number: number, etag: string, size_bytes: number}[]} received as the server lists them
  * @param {number} size
  * @param {number} partSize
- * @returns {Map<number, string>} only parts of the right length: a cut one is sent again
+ * @returns {Map<number, string>} part number → ETag, only of parts with the right length; others are sent again
  */
 export function wholeParts(received, size, partSize) {
   const whole = new Map(missingParts(size, partSize, new Set()).map((part) => [part.number, part.end - part.start]));

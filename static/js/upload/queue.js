@@ -1,10 +1,10 @@
-/** Who may go now. Pure: knows nothing of files or the network. */
+/** Decides which jobs may run now. Pure: knows nothing of files or the network. */
 
 /** @template T
  * @param {T[]} list
- * @param {number} size how many go together, 1 or more
+ * @param {number} size the most items of a batch, 1 or more
  * @param {(item: T) => number} [weight]
- * @param {number} [most] what those that go together weigh; one that weighs more goes alone
+ * @param {number} [most] the most weight of a batch; an item that weighs more gets a batch of its own
  * @returns {T[][]} in the order of the list
  */
 export function batches(list, size, weight = () => 0, most = Infinity) {
@@ -21,10 +21,10 @@ export function batches(list, size, weight = () => 0, most = Infinity) {
   return all;
 }
 
-/** Runs jobs in the order they were added, `limit` at a time. A job that fails stops no other. */
+/** Runs jobs in the order they were added, `limit` at a time. A job that fails does not stop the others. */
 export class Queue {
   /** @param {number} limit
-   * @param {(act: () => void, ms: number) => void} later replaceable, so that tests need not wait
+   * @param {(act: () => void, ms: number) => void} later a test replaces it, so that it need not wait
    */
   constructor(limit, later = setTimeout) {
     this.limit = limit;
@@ -36,7 +36,7 @@ export class Queue {
 
   /** @template T
    * @param {() => Promise<T>} job
-   * @param {AbortSignal} [signal] takes the job out of the line when it has not begun
+   * @param {AbortSignal} [signal] removes the job from the queue if it has not begun
    * @returns {Promise<T>} settles as the job does, or with the signal's reason
    */
   add(job, signal) {
@@ -53,7 +53,7 @@ export class Queue {
     });
   }
 
-  /** Nobody begins for so long: the other side has asked for it. Whoever has begun goes on.
+  /** Begin no new job for this time, because the server asked for a pause. Running jobs go on.
    * @param {number} ms
    */
   hold(ms) {

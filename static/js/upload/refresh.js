@@ -1,8 +1,8 @@
-/** Fetches the page now shown and puts its live parts ([data-refresh], by id) in place. Scroll, focus and what is ticked stay. */
+/** Loads the page again and replaces its live parts ([data-refresh], by id). Scroll position, focus and ticks stay. */
 
 let timer = 0;
 
-/** Several calls in a row make one request. */
+/** Refresh soon; several calls in a row cause one request. */
 export function refreshSoon() {
   clearTimeout(timer);
   timer = setTimeout(refresh, 400);
@@ -15,7 +15,7 @@ async function refresh() {
     if (!response.ok || response.redirected) return;
     fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {
-    return; // the list is only old, not wrong
+    return; // keep the old list
   }
   const focused = document.activeElement;
   const row = focused?.closest("tr[id]")?.id;

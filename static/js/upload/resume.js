@@ -1,27 +1,27 @@
-/** Remembers unfinished uploads across reloads: the same file chosen in the same place goes on where it stopped. */
+/** Remembers unfinished uploads across reloads: the user resumes one by choosing the same file in the same folder. */
 
 const PREFIX = "upload:";
 const KEEP_MS = 7 * 86_400_000;
 const SAMPLE = 64 * 1024;
 
-/** @typedef {{fileId: string, at: number, print?: string}} Entry print: of some of the content, once bytes were sent */
+/** @typedef {{fileId: string, at: number, print?: string}} Entry print: contentPrint, set when bytes are sent */
 
 /** @param {{name: string, size: number, lastModified: number}} file
  * @param {import("./api.js").Place} place
- * @returns {string} the same for the same file, place and person
+ * @returns {string} the same for the same file, place and user
  */
 export function fingerprint(file, place) {
   return PREFIX + JSON.stringify([file.name, file.size, file.lastModified, place.folderId, place.subfolderId, place.userId]);
 }
 
-/** A look at the content: beginning, middle and end. Tells a file that was written anew under its old name, size and time.
+/** A hash of the content's beginning, middle and end. It detects a changed file that has the same name, size and time.
  * @param {Blob} file
  * @returns {Promise<string>}
- * @throws when the file cannot be read (any more)
+ * @throws when the file cannot be read, or no longer
  */
 export async function contentPrint(file) {
   const starts = new Set([0, Math.max(0, Math.floor((file.size - SAMPLE) / 2)), Math.max(0, file.size - SAMPLE)]);
-  let hash = 0x811c9dc5; // FNV-1a: quick, and there without https too; it guards against mistakes, not against intent
+  let hash = 0x811c9dc5; // FNV-1a: fast, and works without https; it detects mistakes, not deliberate changes
   for (const start of starts) {
     for (const byte of new Uint8Array(await file.slice(start, start + SAMPLE).arrayBuffer())) hash = Math.imul(hash ^ byte, 0x01000193);
   }
@@ -38,7 +38,7 @@ export function remember(storage, key, fileId, print, now = Date.now()) {
   try {
     storage.setItem(key, JSON.stringify({ fileId, at: now, print }));
   } catch {
-    // full or closed: the upload works, it only cannot be resumed after a reload
+    // storage is full or blocked: the upload works, but cannot be resumed after a reload
   }
 }
 
@@ -53,7 +53,7 @@ export function recall(storage, key, now = Date.now()) {
     if (entry?.fileId && now - entry.at < KEEP_MS) return entry;
     storage.removeItem(key);
   } catch {
-    // not ours or unreadable: begin anew
+    // the entry is not ours or unreadable: begin a new upload
   }
   return null;
 }
@@ -65,13 +65,13 @@ export function forget(storage, key) {
   try {
     storage.removeItem(key);
   } catch {
-    // closed storage holds nothing to forget
+    // blocked storage contains no entry to delete
   }
 }
 
 /** @param {Storage} storage
  * @param {number} now milliseconds
- * @returns {Map<string, string>} upload id → key, of all that is remembered; what is too old is forgotten
+ * @returns {Map<string, string>} upload id → key, of all remembered uploads; entries that are too old are deleted
  */
 export function remembered(storage, now = Date.now()) {
   const found = new Map();
@@ -81,7 +81,7 @@ export function remembered(storage, now = Date.now()) {
       if (entry) found.set(entry.fileId, key);
     }
   } catch {
-    // closed storage remembers nothing
+    // blocked storage contains no entries
   }
   return found;
 }

@@ -36,7 +36,7 @@ export class Row {
     this.#draw();
   }
 
-  /** @returns {string} why it failed, in the server's words when it gave any */
+  /** @returns {string} why it failed, in the server's words if it sent any */
   get reason() {
     const { error } = this.job;
     if (error instanceof FileUnreadable) return this.texts.textUnreadable;
@@ -44,12 +44,12 @@ export class Row {
     return (error?.name === "HttpError" && error.message) || this.texts.textFailed;
   }
 
-  /** Time goes by without news: the speed is what it was over the last seconds. */
+  /** Draw again after a second without progress: the speed must fall. */
   tick() {
     if (this.job.isLive) this.#draw();
   }
 
-  /** Progress comes many times a frame; the page is drawn once. A change of state is drawn at once. */
+  /** Progress events come several times a frame, but the row is drawn once a frame. A new state is drawn at once. */
   #later() {
     if (this.job.state !== this.element.dataset.state) return this.#draw();
     if (this.drawing) return;
@@ -81,6 +81,7 @@ export class Row {
   get #status() {
     const { state, stalled } = this.job;
     if (state === "failed") return this.reason;
+    if (state === "done" && this.job.note) return this.job.note;
     if (stalled && this.job.isLive) return this.texts.textStalled;
     return this.texts[`text${state[0].toUpperCase()}${state.slice(1)}`];
   }
@@ -90,6 +91,7 @@ export class Row {
     const shown = BUTTONS[this.job.state];
     for (const button of this.buttons) button.hidden = !shown.includes(button.dataset.act);
     if (had && document.activeElement !== document.body && !document.activeElement.hidden) return;
-    if (had) this.buttons.find((button) => !button.hidden)?.focus(); // pause was pressed: focus goes to resume
+    // The button that the user pressed is hidden now: move the focus, for example from pause to resume.
+    if (had) this.buttons.find((button) => !button.hidden)?.focus();
   }
 }

@@ -1,8 +1,8 @@
-/** How a number of uploads stand. Pure. */
+/** Counts uploads by state. Pure. */
 
 /** @param {{state: string, isLive: boolean, sent: number, file: {size: number}}[]} jobs
  * @returns {{total: number, done: number, failed: number, live: number, finished: number, sent: number, size: number}}
- *   `total`, `sent` and `size` leave out what was cancelled; `finished` is what needs no more attention
+ *   `total`, `sent` and `size` leave out cancelled uploads; `finished` counts those that are done or cancelled
  */
 export function tally(jobs) {
   const counted = { total: 0, done: 0, failed: 0, live: 0, finished: 0, sent: 0, size: 0 };

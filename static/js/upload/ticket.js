@@ -1,6 +1,6 @@
-/** What the server has told of one upload: its ids, and addresses that age. Pure. */
+/** What the server has said about one upload: its ids, and addresses that expire. Pure. */
 
-const MARGIN_MS = 30_000; // an address must still be good when the request arrives
+const MARGIN_MS = 30_000; // an address must still be valid when the request arrives
 
 export class Ticket {
   #addresses = new Map();
@@ -50,7 +50,7 @@ export class Ticket {
     return now < this.#goodUntil - MARGIN_MS;
   }
 
-  /** The store refused an address. Several parts find out at once; only the first makes the addresses old.
+  /** The store refused an address. Several parts may notice at once; only the first report makes the addresses stale.
    * @param {number} generation of the address that was refused
    */
   wasRefused(generation) {
@@ -59,14 +59,14 @@ export class Ticket {
 }
 
 /** @param {{status: number, code: string}} error of a store
- * @returns {boolean} whether a fresh address may mend it: its time is over, or the keys it was signed with are
+ * @returns {boolean} whether a new address may help: this one has expired, or the keys that signed it have
  */
 export function isAddressRefused({ status, code }) {
   return status === 403 || code === "ExpiredToken";
 }
 
 /** @param {{status: number, code: string}} error of a store or the portal
- * @returns {boolean} whether the upload is no longer open: completed, given up, or its time is over
+ * @returns {boolean} whether the upload is no longer open: completed, cancelled or expired
  */
 export function isGone({ status, code }) {
   return status === 404 || status === 410 || code === "upload_completed";

@@ -1,7 +1,7 @@
-/** One PUT to the object store, with progress. fetch cannot tell how much it has sent; XMLHttpRequest can. */
+/** One PUT to the object store, with progress. It uses XMLHttpRequest: fetch does not tell how much it has sent. */
 import { HttpError, errorFrom } from "../lib/http.js";
 
-const STALL_MS = 120_000; // nothing moved for so long: the connection is dead, whatever the browser believes
+const STALL_MS = 120_000; // without progress for so long, the connection is dead, even if the browser waits
 
 /** @param {{url: string, headers?: Object<string, string>, body: Blob, onProgress: (sent: number) => void, signal: AbortSignal}} order
  * @returns {Promise<string>} the ETag, quotes included; "" when the store hides it
@@ -31,13 +31,14 @@ export function put({ url, headers = {}, body, onProgress, signal }) {
     xhr.addEventListener("abort", () => reject(signal.aborted ? signal.reason : new HttpError({ status: 0 })));
     xhr.open("PUT", url);
     for (const [name, value] of Object.entries(headers)) {
-      if (!["content-length", "host"].includes(name.toLowerCase())) xhr.setRequestHeader(name, value); // those the browser sets itself
+      // The browser sets these two itself.
+      if (!["content-length", "host"].includes(name.toLowerCase())) xhr.setRequestHeader(name, value);
     }
     xhr.send(body);
   });
 }
 
-/** Of another origin's answer only some headers are shown; to ask for a hidden one by name is an error in the console. */
+/** Search the list of headers: of another origin some are hidden, and asking for a hidden one by name logs an error. */
 function header(xhr, name) {
   const line = xhr.getAllResponseHeaders().split("\r\n").find((text) => text.toLowerCase().startsWith(`${name}:`));
   return line?.slice(name.length + 1).trim();

@@ -1,4 +1,4 @@
-/** The list of uploads that were begun here and not finished: by this browser, or elsewhere by the same person. */
+/** The list of the user's unfinished uploads to this folder, from this browser or another. */
 import { ask } from "../confirm.js";
 import { bytes, relativeTime } from "../lib/format.js";
 import { fill } from "../lib/words.js";
@@ -15,10 +15,10 @@ export class Unfinished {
   constructor(box, template, place, texts, storage) {
     Object.assign(this, { box, template, place, texts, storage });
     this.rows = new Map(); // upload id → row
-    this.going = new Set(); // ids that this page sends
+    this.going = new Set(); // ids of uploads that this page is sending
   }
 
-  /** Show what waits; when the portal cannot say, nothing. */
+  /** Show the unfinished uploads. When the portal does not answer, show none. */
   async load() {
     const uploads = await api.unfinished().catch(() => []);
     const known = remembered(this.storage);
@@ -53,7 +53,7 @@ export class Unfinished {
       await api.abort(upload.file_id);
     } catch (error) {
       if (error.status !== 404) {
-        button.disabled = false; // gone is what was wanted; anything else may be tried again
+        button.disabled = false; // let the user try again; a 404 is fine, because the upload is gone as wanted
         return;
       }
     }
@@ -62,7 +62,7 @@ export class Unfinished {
     this.leave(upload.file_id);
   }
 
-  /** This upload goes on, or is over: no longer listed.
+  /** Remove an upload from the list: it goes on, or it is over.
    * @param {string} fileId
    */
   leave(fileId) {
