@@ -1,4 +1,4 @@
-"""Rows for tests, each complete and unlike the others."""
+"""Factories of complete rows, each different from every other row."""
 
 import io
 import uuid
@@ -6,10 +6,10 @@ import uuid
 import factory
 from django.utils import timezone
 
-from accounts import sign_in
 from accounts.models import Company, Role, User
-from fileshare import completion, uploads
-from fileshare.demo_documents import docx
+from accounts.signing_in import sign_in
+from fileshare.demo.office_files import docx
+from fileshare.incoming import completion, uploads
 from fileshare.models import Folder, FolderPermission, Subfolder
 from payments.models import Plan
 
@@ -26,7 +26,7 @@ class CompanyFactory(factory.django.DjangoModelFactory):
 
 
 class UserFactory(factory.django.DjangoModelFactory):
-    """An active, verified user without a role; `roles` names some."""
+    """An active, verified user with the roles that `roles` names, by default none."""
 
     class Meta:
         model = User
@@ -76,7 +76,7 @@ def grant(folder, permission_type, *, user=None, role=None):
 
 
 def store_file(*, user, folder, subfolder=None, filename=None, content=None, content_type="", **options):
-    """A File that came in through the same door as anybody's, bytes and all."""
+    """A File that the portal itself received and stored, with its bytes."""
     content = docx("Report", [str(uuid.uuid4())]) if content is None else content
     return completion.receive(
         user=user,
@@ -90,7 +90,7 @@ def store_file(*, user, folder, subfolder=None, filename=None, content=None, con
 
 
 def proved(client, user):
-    """The client as the browser of `user`, who has just proved who they are."""
+    """The client with a session of `user`, who has just proved their identity."""
     client.force_login(user)
     session = client.session
     session[sign_in.PROVED_AT] = int(timezone.now().timestamp())

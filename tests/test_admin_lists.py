@@ -1,4 +1,4 @@
-"""Lists and delete pages of the admin: no address breaks one, and none reads more the more there is."""
+"""Lists and delete pages of the admin: no address makes one fail, and none sends more queries for more rows."""
 
 import re
 
@@ -13,8 +13,8 @@ from django.urls import reverse
 
 from accounts.models import Company, Role, User
 from audit.models import Event
-from config.admin import BoundedLists, BoundedPaginator
-from fileshare import uploads
+from config.admin.site import BoundedLists, BoundedPaginator
+from fileshare.incoming import uploads
 from fileshare.models import File, Folder, Upload
 from tests.factories import FolderFactory, UserFactory, proved, store_file
 from tests.fileshare.test_lists import add_files
@@ -39,7 +39,7 @@ def desk(client, people):
 
 @pytest.fixture
 def asked(rf, people):
-    """asked(model, query) is the list of a model as that query of its address has it."""
+    """asked(model, query) is the list of a model at an address with that query."""
 
     def ask(model, query):
         request = rf.get(f"/?{query}")
@@ -169,7 +169,7 @@ def test_the_files_of_one_folder_or_of_one_kind_are_listed_and_the_page_says_so(
 
 
 def ways_to_ask(desk, row):
-    """The page that asks before one row is deleted, and the one before several are."""
+    """The page that asks before one row is deleted, and the page that asks before several are."""
     several = {"action": "delete_selected", "_selected_action": [row.pk]}
     return [
         lambda: desk.get(address(type(row), "delete", row.pk)),

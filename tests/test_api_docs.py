@@ -1,8 +1,8 @@
-"""Every example of docs/api.md, run as it stands against a portal with the demo in it, curl and Python alike.
+"""Runs every example of docs/api.md, curl and Python alike, against a portal with the demo in it.
 
-A section is one story: its blocks of one language make one script, after the lines at the top that every example
-begins with; the sections are run in their order, as a reader would. `<!-- check … -->` behind a block holds what has
-to be true then, in the block's language; `<!-- as super -->` says whose token the section takes.
+A section is one story. Its blocks of one language make one script, after the lines at the top that every example
+begins with. The sections run in their order, as a reader would run them. `<!-- check … -->` behind a block holds what
+must be true then, in the block's language; `<!-- as super -->` says whose token the section takes.
 """
 
 import io
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.core import mail as django_mail
 from django.core.management import call_command
 from django.db import transaction
 from django.urls import resolve
@@ -24,11 +25,14 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 from PIL import Image
 
-from accounts import api_tokens, tokens, totp
-from accounts.models import Scope, TotpDevice, User
-from config import sealing
-from fileshare.demo_documents import docx
-from payments import callback_records
+from accounts.credentials import api_tokens, passwords
+from accounts.models import TotpDevice, User
+from accounts.notices import mail
+from accounts.scopes import choices_for
+from accounts.second_factors import totp
+from config.outside import sealing
+from fileshare.demo.office_files import docx
+from payments.mpesa import callback_records
 from tests.factories import PlanFactory
 from tests.payments.daraja import simulated  # noqa: F401 - a fixture
 
@@ -40,7 +44,7 @@ PIECE = re.compile(
 )
 LANGUAGES = ("bash", "python")
 PART = 5 * 1024 * 1024
-# Calls that are no job of a reader's, and why.
+# Calls that the document does not explain to its readers, and why.
 UNTOLD = {
     "POST /api/mpesa/callback": "M-Pesa calls it: docs/payments.md",
     "POST /api/payments/cb/{secret}": "the same",
@@ -49,7 +53,7 @@ UNTOLD = {
 
 @dataclass
 class Section:
-    """What one heading has: scripts by language, and whose token they take."""
+    """One section of the document: its scripts by language, and the user whose token they take."""
 
     title: str
     who: str = "ops"
@@ -57,7 +61,7 @@ class Section:
 
 
 def sections():
-    """The Sections of the document; the first is what every example begins with."""
+    """The Sections of the document. The first one holds the lines that every example begins with."""
     for text in re.split(r"^## ", DOCUMENT.read_text(encoding="utf-8"), flags=re.M):
         section, language = Section(text.split("\n", 1)[0]), None
         for piece in PIECE.finditer(text):
@@ -74,7 +78,7 @@ FIRST, *EXAMPLES = sections()
 
 @pytest.fixture
 def portal(transactional_db, seeded, settings, live_server, tmp_path, daraja, monkeypatch):
-    """A portal with the demo in it, which takes files in parts of a size that is quick to send; payers take no time."""
+    """A portal with the demo in it and with small parts, which are quick to send. Payers answer at once."""
     settings.SITE_URL = settings.MPESA_CALLBACK_URL = live_server.url
     settings.EXPOSE_VERIFICATION_LINK = True
     settings.MULTIPART_THRESHOLD_BYTES, settings.PART_SIZE_BYTES = PART, PART
@@ -84,7 +88,7 @@ def portal(transactional_db, seeded, settings, live_server, tmp_path, daraja, mo
     def work(task, *, record_id):
         transaction.on_commit(lambda: callback_records.process_callback(record_id))
 
-    # There is no worker; what M-Pesa says takes effect at once.
+    # No worker runs, so what M-Pesa says takes effect right after the commit.
     monkeypatch.setattr(callback_records, "send_after_commit", work)
     (tmp_path / "notes.txt").write_text("Ask about the lease.\n")
     Image.new("RGB", (300, 200), "teal").save(tmp_path / "picture.png")
@@ -94,27 +98,37 @@ def portal(transactional_db, seeded, settings, live_server, tmp_path, daraja, mo
 
 
 def token_of(name):
-    """An API token of one of the demo's people, for everything they may ask for."""
+    """An API token of a user of the demo, with every scope that this user may have."""
     user = User.objects.get(email=f"{name}@demo.example")
-    scopes = [scope for scope in Scope.values if user.is_superuser or scope != Scope.ADMIN]
+    scopes = [name for name, _label in choices_for(user)]
     facts = {"user": user, "name": "docs", "scopes": scopes, "expires_at": timezone.now() + timedelta(days=1)}
     return api_tokens.create(**facts)[1]
 
 
 def code_of(email):
-    """The code that the app of this person shows; they get one."""
+    """Give this user an authenticator app; returns the code that it shows."""
     device = TotpDevice.objects.create(user=User.objects.get(email=email), secret=totp.new_secret())
     app = TOTP(sealing.unseal(totp.PURPOSE, device.secret))
     app.time = timezone.now().timestamp()
     return f"{app.token():06d}"
 
 
+def link_of_the_letter(email):
+    """The link for a new password in the letter to this address."""
+    passwords.request_reset(email=email)
+    mail.send_waiting()
+    letter = next(
+        letter for letter in reversed(django_mail.outbox) if letter.to == [email] and "reset-password" in letter.body
+    )
+    return re.search(r"https?://\S+/reset-password\?token=\S+", letter.body)[0]
+
+
 def visible_calls():
-    """(method, path) of each call that a reader sees, in curl or in a sentence; ids as they stand there."""
+    """(method, path) of each call that a reader sees, in curl or in a sentence, with ids as the document has them."""
     text = re.sub(r"<!-- check.*?-->", "", DOCUMENT.read_text(encoding="utf-8"), flags=re.S)
     yield from re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/api/[^`\s?]*)", text)
     scripts = "\n".join(re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S))
-    # An id taken out of an answer is a word like any other.
+    # Replace an id that is taken out of an answer by one word.
     for command in re.sub(r"\$\(json [^()]*\)", "ID", scripts).split("curl ")[1:]:
         command = command.split("\n\n")[0]
         if path := re.search(r"\$B(/api/[^\s\"'?|)]*)", command):
@@ -148,14 +162,13 @@ def test_every_example_is_checked():
 
 
 def run(section, language, portal, folder):
-    """What an example printed when it failed; None when it did what it says."""
+    """What an example printed if it failed, otherwise None."""
     script = "\n".join([FIRST.scripts[language], section.scripts[language]])
     script = script.replace("http://127.0.0.1:8000", portal).replace("pat_...", token_of(section.who))
     if "123456" in script:
         script = script.replace("123456", code_of("client@demo.example"))
-    if "token=..." in script:
-        letter = tokens.make_link_token(User.objects.get(email="you@example.org"), tokens.RESET)
-        script = script.replace("token=...", f"token={letter}")
+    if (link := f"{portal}/reset-password?token=...") in script:
+        script = script.replace(link, link_of_the_letter("you@example.org"))
     if language == "bash":
         script = f"set -euo pipefail\n{script}"
     file = folder / f"example.{language}"

@@ -1,4 +1,4 @@
-"""The benchmark works: it starts all it needs, gets back the bytes it sent, and reports every work. No time decides."""
+"""The benchmark works: it starts what it needs, gets back the bytes it sent, and reports every work, however slow."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_a_quick_run_measures_every_work(tmp_path):
 
 
 def test_the_meter_sees_what_children_use():
-    """Half a second of work, in a grandchild that has ended."""
+    """The meter also counts half a second of work in a grandchild that has ended."""
     work = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
     start = f"import subprocess, sys; input(); subprocess.run([sys.executable, '-c', {work!r}])"
     start += "; print(1, flush=True); input()"

@@ -1,6 +1,6 @@
-"""Every call of the OpenAPI document, made of its schema, by every role: no fault, and no answer it does not tell of.
+"""Every call of the OpenAPI document, generated from its schema, by every role: no fault, and only documented answers.
 
-FUZZ_EXAMPLES=200 .venv/bin/python -m pytest -q tests/test_fuzz.py     asks longer, each time something else
+FUZZ_EXAMPLES=200 .venv/bin/python -m pytest -q tests/test_fuzz.py     asks longer, and differently each time
 """
 
 import functools
@@ -11,9 +11,8 @@ from datetime import timedelta
 
 import pytest
 import schemathesis
-from django.core.cache import cache
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
@@ -21,19 +20,20 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from accounts import api_tokens, tokens
-from accounts.models import Scope
+from accounts.credentials import api_tokens, tokens
+from accounts.scopes import SCOPES
 from config.wsgi import application
 from fileshare import folders
+from tests.fakes import documents as samples
 from tests.payments.daraja import simulated  # noqa: F401 - a fixture
-from tests.test_matrix import ROLES, World
+from tests.test_matrix import ROLES, World, undone
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once, pytest.mark.made_up_secrets]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-# API tokens: one that may do all its owner may, and one that may only read files.
-TOKENS = {"token of uploader": set(Scope.values) - {Scope.ADMIN}, "reading token of super": {Scope.FILES_READ}}
+# API tokens: one with all scopes but admin, and one that may only read files.
+TOKENS = {"token of uploader": set(SCOPES) - {"admin"}, "reading token of super": {"files:read"}}
 EVERYBODY = [*ROLES, *TOKENS]
-# These are asked in every way; the others, to keep the cost down, in the way that comes furthest.
+# These roles send every kind of case. The others, to save time, send only the kind that gets furthest.
 ALWAYS = ["nobody", "colleague", "uploader", "super"]
 CHECKS = [
     not_a_server_error,
@@ -42,7 +42,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-# First words of the paths, so that the work can be shared out.
+# First words of the paths: a test for each, so that xdist workers can share the work.
 GROUPS = ["auth", "users", "notifications", "admin", "ops client files", "fileshare", "file-requests", "mpesa", ""]
 
 
@@ -59,7 +59,7 @@ def operations():
 
 @pytest.fixture(autouse=True)
 def one_connection():
-    """The test's own connection outlives the requests, which would close it behind them."""
+    """Keep the test's connection open: each request would close it."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
@@ -73,9 +73,19 @@ def world(people, company_folder, report, daraja):
     return World(people, company_folder, report)
 
 
+def served(world):
+    """{call: a body with more than one shape of answer, or one that no generator would make}."""
+    named = {"content_type": "", "size_bytes": 100}
+    batch = [{"filename": "a.docx", **named}, {"filename": "setup.exe", **named}, {"filename": "b.docx"}]
+    return {
+        "POST users/me/avatar": {"avatar": samples.png()},
+        "POST fileshare/upload/initiate": {"folder_id": str(world.folder.pk), "files": batch},
+    }
+
+
 def cases(operation, world):
-    """[(cases of an operation, whom to ask)]: as told, about things that are there, with a body that does something,
-    and wrong ones."""
+    """[(cases of an operation, the roles that send them)]: generated from the schema alone, with ids of existing rows,
+    with a body that takes effect, and wrong ones."""
     call = f"{operation.method.upper()} {operation.path.removeprefix('/api/').replace('{', '<str:').replace('}', '>')}"
     known = {}
     for parameter in operation.path_parameters:
@@ -84,8 +94,8 @@ def cases(operation, world):
     ways = [operation.as_strategy()]
     if known:
         ways.append(operation.as_strategy(path_parameters=known))
-    if call in world.bodies:
-        ways.append(operation.as_strategy(path_parameters=known or None, body=world.bodies[call]))
+    bodies = [bodies[call] for bodies in (served(world), world.bodies) if call in bodies]
+    ways += [operation.as_strategy(path_parameters=known or None, body=body) for body in bodies]
     furthest = ways.pop()
     ways.append(operation.as_strategy(GenerationMode.NEGATIVE, path_parameters=known or None))
     return [(furthest, EVERYBODY), *[(way, EVERYBODY if EXAMPLES else ALWAYS) for way in ways]]
@@ -122,7 +132,7 @@ def test_every_call_by_every_role_is_answered_as_documented(group, world, people
 
 
 def _ask(operation, way, headers, surprises):
-    """How often each role of `headers` asked; what was wrong with an answer goes into `surprises`."""
+    """Send the cases of `way` as each role of `headers`, note the faults in `surprises`; how often each role asked."""
     times = Counter()
 
     @hypothesis_settings(
@@ -136,21 +146,19 @@ def _ask(operation, way, headers, surprises):
     @given(case=way)
     def asked(case):
         for role, bearer in headers.items():
-            cache.clear()
-            with transaction.atomic(), warnings.catch_warnings():
+            with undone(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 response = case.call(headers=bearer)
-                transaction.set_rollback(True)
             times[role] += 1
             try:
                 case.validate_response(response, checks=CHECKS)
-            except (Exception, BaseExceptionGroup) as problem:  # noqa: BLE001 - kept, told at the end with all others
+            except (Exception, BaseExceptionGroup) as problem:  # noqa: BLE001 - reported at the end with all others
                 key = f"{operation.label} by {role} → {response.status_code}"
                 surprises.setdefault(key, _words(problem))
 
     try:
         asked()
-    except Exception as problem:  # noqa: BLE001 - what cannot be generated is no answer of the portal's
+    except Exception as problem:  # noqa: BLE001 - the generator failed, not the portal
         if "Unsatisfiable" not in type(problem).__name__:
             surprises.setdefault(f"{operation.label} (making cases)", f"{type(problem).__name__}: {problem}"[:1500])
     return times

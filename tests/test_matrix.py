@@ -1,9 +1,15 @@
-"""Each role × each endpoint, API and pages. Fails when an endpoint or a method is missing from the tables.
+"""One crawl: each role asks for each page and call, in Swahili, and several judges read each answer.
 
-The files and folders are those of Baobab (tests/conftest.py): `colleague` is of that company, `uploader` (ops)
-may upload to its folder and uploaded the report, `ops`, `client` and `stranger` have nothing to do with it.
+The judges check the status that the tables below give each role, the headers and cookies (tests/judges.py), that no
+sentence is left in English, and the shape of a refusal by the API. A test fails if an address or a method is missing
+from the tables.
+
+The files and folders belong to Baobab (tests/conftest.py). `colleague` is a client of that company. `uploader` (ops)
+may upload to its folder and uploaded the report. `ops`, `client` and `stranger` have no access to it.
 """
 
+import contextlib
+import functools
 from datetime import timedelta
 
 import pytest
@@ -15,20 +21,25 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 
-from accounts import api_tokens, tokens
+from accounts.credentials import api_tokens, tokens
 from accounts.models import Role
-from accounts.notifications import notify
-from fileshare import file_requests, files, folders, shares, uploads
-from fileshare.demo_documents import docx
+from accounts.notices.notifications import notify
+from fileshare import files, folders
+from fileshare.demo.office_files import docx
+from fileshare.incoming import uploads
 from fileshare.models import FolderPermission, Tag
+from fileshare.requests import file_requests
+from fileshare.sharing import shares
 from payments.models import Transaction
 from tests.factories import DOCX, PASSWORD, CompanyFactory, PlanFactory, SubfolderFactory, store_file
+from tests.fakes import documents as samples
+from tests.judges import SWAHILI, English, faults_of
 from tests.payments.daraja import simulated  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 ROLES = ["nobody", "off", "client", "colleague", "stranger", "ops", "uploader", "super"]
 
-# Shapes of a row, in the order of ROLES.
+# Rows that several calls share; the statuses are in the order of ROLES.
 OPEN = lambda status: [status] * 8  # noqa: E731 (read as a word of the table)
 SIGNED_IN = lambda status: [401, 401, *[status] * 6]  # noqa: E731
 SUPER = lambda status: [401, 401, 403, 403, 403, 403, 403, status]  # noqa: E731
@@ -46,7 +57,7 @@ API = {
     "GET users/me": SIGNED_IN(200),
     "PUT users/me": SIGNED_IN(200),
     "PATCH users/me": SIGNED_IN(200),
-    "POST users/me/avatar": SIGNED_IN(415),
+    "POST users/me/avatar": SIGNED_IN(200),
     "DELETE users/me/avatar": SIGNED_IN(204),
     "GET users/me/sessions": SIGNED_IN(200),
     "DELETE users/me/sessions/<str:session_id>": [401, 401, 404, 404, 404, 404, 204, 404],
@@ -127,7 +138,7 @@ API = {
     "GET docs": OPEN(200),
 }
 
-# What somebody who is not signed in may post.
+# Pages that a client who is not signed in may POST to.
 FOR_EVERYBODY = ("logout", "language", "csp-report", "share/<str:token>/download", "share/<str:token>/unlock")
 FOR_EVERYBODY += ("signup", "login", "login/second-factor", "login/passkey", "passkeys/options/<slug:purpose>")
 FOR_EVERYBODY += ("verify-email", "change-email", "forgot-password", "reset-password", "invitation")
@@ -137,7 +148,7 @@ FOR_EVERYBODY += tuple(f"request/<str:token>/{call}" for call in OF_SENDERS)
 LOGIN_FIRST = lambda status: [302, 302, *[status] * 6]  # noqa: E731
 SUPER_PAGE = lambda status: [302, 302, 403, 403, 403, 403, 403, status]  # noqa: E731
 OPS_PAGE = lambda status: [302, 302, 403, 403, 403, *[status] * 3]  # noqa: E731
-# Page (GET) → statuses; 302 of nobody and off is the way to the log-in.
+# Each page (GET) and the status that each role gets. For the roles nobody and off, 302 redirects to the log-in page.
 PAGES = {
     "": OPEN(200),
     "signup": [200, 200, *[302] * 6],
@@ -156,7 +167,7 @@ PAGES = {
     "profile/security": LOGIN_FIRST(200),
     "profile/security/confirm": LOGIN_FIRST(200),
     "profile/security/second-factor": LOGIN_FIRST(200),
-    # To whoever has not just logged in: the way to prove it again.
+    # The user has not just logged in, so the page leads to the one that asks for a proof.
     "profile/security/authenticator": LOGIN_FIRST(302),
     "profile/security/passkeys/add": LOGIN_FIRST(302),
     "profile/security/authenticator/remove": LOGIN_FIRST(405),
@@ -168,7 +179,7 @@ PAGES = {
     "profile/tokens/<uuid:token_id>/revoke": LOGIN_FIRST(405),
     "profile/data": LOGIN_FIRST(200),
     "profile/close": LOGIN_FIRST(200),
-    "avatars/<uuid:user_id>": LOGIN_FIRST(404),
+    "avatars/<uuid:user_id>": [401, 401, *[404] * 6],
     "notifications": LOGIN_FIRST(200),
     "notifications/mark-read": LOGIN_FIRST(405),
     "notifications/live": OPEN(401),
@@ -229,6 +240,7 @@ PAGES = {
     "payments/all/export.csv": SUPER_PAGE(200),
     "payments/review/": SUPER_PAGE(200),
     "payments/revenue/": SUPER_PAGE(200),
+    "state/": SUPER_PAGE(200),
     "audit/": SUPER_PAGE(200),
     "audit/export.csv": SUPER_PAGE(200),
     "audit/export.json": SUPER_PAGE(200),
@@ -239,11 +251,11 @@ PAGES = {
     "payments/<uuid:transaction_id>/review": SUPER_PAGE(405),
     "search": LOGIN_FIRST(200),
     "secure-download/<str:token>": OPEN(400),
-    # A forged token; with a bucket nothing is there at all.
+    # The token is forged. With a bucket there is no such address.
     "store/<str:token>": OPEN(403 if settings.STORAGE == "local" else 404),
     "healthz": OPEN(200),
     "readyz": OPEN(200),
-    # For this very machine or whoever has the token: tests/config/test_metrics.py.
+    # Only for this machine or for clients with the token: tests/config/watch/test_metrics.py.
     "metrics": OPEN(404),
     "csp-report": OPEN(405),
     "favicon.ico": OPEN(302),
@@ -252,15 +264,15 @@ PAGES = {
     "admin/logout/": LOGIN_FIRST(200),
     "admin/": [302, 302, 302, 302, 302, 302, 302, 200],
 }
-# What a POST does: pages that change something, and who may; and those that answer one as they do a GET.
+# Page (POST) → statuses: pages that change something, and pages that answer a POST as they answer a GET.
 POSTS = {
-    # Who has logged in is led on, and nothing else is done.
+    # A user who has logged in is led on, and nothing else happens.
     "signup": [200, 200, *[302] * 6],
     "login": [401, 401, *[302] * 6],
     "login/second-factor": OPEN(302),
     "login/passkey": [401, 401, *[302] * 6],
     "passkeys/options/<slug:purpose>": OPEN(200),
-    # By a letter's link, here a forged one.
+    # These take the token of a letter's link, which is forged here.
     "verify-email": OPEN(400),
     "change-email": OPEN(400),
     "reset-password": OPEN(400),
@@ -272,7 +284,7 @@ POSTS = {
     "admin/login/": OPEN(302),
     "admin/password_change/": OPEN(302),
     "admin/logout/": OPEN(302),
-    # A form, which no report is.
+    # The test sends a form, and a report is no form.
     "csp-report": OPEN(415),
     "fileshare/<slug:slug>/download.zip": [302, 302, 404, 200, 404, 404, 200, 200],
     "fileshare/<slug:slug>/<slug:subfolder_slug>/download.zip": [302, 302, 404, 400, 404, 404, 400, 400],
@@ -288,11 +300,11 @@ POSTS = {
     "profile/security/recovery-codes": LOGIN_FIRST(302),
     "profile/security/sessions/end-others": LOGIN_FIRST(302),
     "profile/security/sessions/<uuid:session_id>/end": [302, 302, 404, 404, 404, 404, 302, 404],
-    # Asked first who sits there.
+    # The user must prove their identity first.
     "profile/tokens": LOGIN_FIRST(302),
     "profile/tokens/<uuid:token_id>/revoke": [302, 302, 302, 404, 404, 404, 404, 404],
     "profile/data": LOGIN_FIRST(200),
-    # Without the address typed by hand; what it does with it is told in test_privacy.
+    # The test leaves out the address that the user must type. test_privacy sends it.
     "profile/close": LOGIN_FIRST(400),
     "notifications/mark-read": LOGIN_FIRST(302),
     "profile/notifications": LOGIN_FIRST(302),
@@ -323,7 +335,7 @@ POSTS = {
 
 
 class World:
-    """What the calls of the table are about."""
+    """The rows that the calls and pages of the tables are about."""
 
     def __init__(self, people, folder, report):
         upload = uploads.initiate(
@@ -460,9 +472,9 @@ class World:
                 "folder_id": str(folder.pk),
             },
         }
-        # A form each; the pictures and files in it are told apart by their own tests.
+        # The form data of a call or page.
         self.forms = {
-            "POST users/me/avatar": lambda: {"avatar": SimpleUploadedFile("x.svg", b"<svg/>")},
+            "POST users/me/avatar": lambda: {"avatar": SimpleUploadedFile("me.png", samples.png())},
             "POST ops/upload": lambda: {"file": a_document()},
             "POST files/upload": lambda: {"file": a_document()},
             "signup": lambda: {"email": "new@example.org", "password": password, "name": "New"},
@@ -519,43 +531,87 @@ def a_document():
 
 @pytest.fixture
 def world(people, company_folder, report, daraja, settings):
-    # At an address without a name there are no passkeys.
+    # Passkeys need an address with a name.
     settings.SITE_URL = "http://localhost:8000"
     folders.documents_folder()
     return World(people, company_folder, report)
 
 
-def answers(people, ask):
-    """{role: ask(client, role)} of everybody, each in the same world: what one of them changes is taken back."""
+def in_groups(routes):
+    """{first word of the address: its routes}. One test asks for all routes of a group."""
+    groups = {}
+    for route in routes:
+        groups.setdefault(route.split(" ")[-1].split("/")[0] or "home", []).append(route)
+    return groups
+
+
+def of_groups(routes):
+    """Makes one test for each group; the test gets the group's routes as `asked`."""
+    groups = in_groups(routes)
+    return pytest.mark.parametrize("asked", groups.values(), ids=groups.keys())
+
+
+class Findings:
+    """The objections of the judges, as readable lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def judge(self, what, response):
+        path = response.request["PATH_INFO"]
+        faults = faults_of(response, path) if path != "/metrics" else []
+        # The API's reference is in English only, as its field names are.
+        faults += english().in_answer(response) if path != "/api/docs" else []
+        for fault in faults:
+            self.lines.append(f"{what} → {response.status_code}: {fault}")
+
+    def compare(self, what, found, statuses):
+        """Note each role whose status differs from its row, with the answer's text."""
+        for (role, response), status in zip(found.items(), statuses, strict=True):
+            if response.status_code != status:
+                said = "" if response.streaming else response.content[:300].decode(errors="replace")
+                self.lines.append(f"{what} by {role}: {response.status_code}, not {status}: {said}")
+            self.judge(f"{what} by {role}", response)
+
+    def none(self):
+        return not self.lines, "\n".join(self.lines)
+
+
+@functools.cache
+def english():
+    return English()
+
+
+@contextlib.contextmanager
+def undone():
+    """Roll back the changes of the block, so that the next role finds the same rows."""
+    cache.clear()
+    block = transaction.atomic()
+    # Mark the block as Django's test cases mark theirs. Otherwise it could contain no durable block.
+    block._from_testcase = True
+    with block:
+        yield
+        transaction.set_rollback(True)
+
+
+def answers(ask):
+    """{role: ask(client, role)} of each role, each with the same rows."""
     found = {}
     for role in ROLES:
-        cache.clear()
-        with transaction.atomic():
-            found[role] = ask(Client(), role)
-            transaction.set_rollback(True)
+        with undone():
+            found[role] = ask(Client(headers=SWAHILI), role)
     return found
 
 
 def signed_in(client, people, role):
-    """The client with that person's session."""
+    """The client with a session of that role's user."""
     if role != "nobody":
         client.force_login(people[role])
     return client
 
 
-def assert_statuses(found, statuses):
-    """Everybody got what the row says; a failure shows both rows, and why."""
-    expected = dict(zip(ROLES, statuses, strict=True))
-    surprising = {
-        role: response.content[:300] if not response.streaming else response.status_code
-        for role, response in found.items()
-        if response.status_code != expected[role]
-    }
-    assert {role: response.status_code for role, response in found.items()} == expected, surprising
-
-
 def routes(patterns=None, prefix=""):
-    """(route, view) of every URL of the portal; the admin's own below its front page are Django's business."""
+    """(route, view) of every URL of the portal. The admin is one of them: tests/test_admin.py has its pages."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLPattern):
@@ -591,58 +647,83 @@ def test_every_page_is_in_the_table():
 def test_every_page_that_takes_a_post_is_in_the_table(world, people):
     taken = set()
     for path in PAGES:
-        cache.clear()
-        with transaction.atomic():
-            # A super meets no other refusal before a view is asked which methods it knows.
+        with undone():
+            # Ask as super: other refusals would come before the view says that it knows no POST.
             answer = signed_in(Client(), people, "super").post(world.path(path, path), world.forms.get(path, dict)())
-            transaction.set_rollback(True)
         if answer.status_code != 405:
             taken.add(path)
 
     assert taken == set(POSTS)
 
 
-@pytest.mark.parametrize("call", API)
-def test_api(call, world, people):
+@of_groups(API)
+def test_api(asked, world, people):
+    findings, refusals = Findings(), {}
+    for call in asked:
+        found = answers(lambda client, role, call=call: ask_the_api(client, call, role, world, people))
+        findings.compare(call, found, API[call])
+        for role, response in found.items():
+            if response.status_code >= 400:
+                said = response.json()
+                refusals.setdefault((response.status_code, str(said)), (call, role, said))
+                if not {"detail", "code"} <= set(said):
+                    findings.lines.append(f"{call} by {role}: {said}")
+    for call, role, swahili in refusals.values():
+        with undone():
+            said = ask_the_api(Client(headers={"Accept-Language": "en"}), call, role, world, people).json()
+        same = said["detail"] == swahili["detail"]
+        if same or said["code"] != swahili["code"] or said.get("errors", {}).keys() != swahili.get("errors", {}).keys():
+            findings.lines.append(f"{call} by {role}: {said} in English, {swahili} in Swahili")
+
+    fine, words = findings.none()
+    assert fine, words
+
+
+def ask_the_api(client, call, role, world, people):
     method, route = call.split(" ", 1)
-
-    def ask(client, role):
-        headers = {} if role == "nobody" else {"Authorization": f"Bearer {tokens.access_for(people[role])}"}
-        if call in world.forms:
-            data = {"data": world.forms[call]()}
-        else:
-            data = {"data": world.bodies.get(call, {}), "content_type": "application/json"} if method != "GET" else {}
-        return getattr(client, method.lower())(world.path(f"api/{route}", call), headers=headers, **data)
-
-    found = answers(people, ask)
-
-    assert_statuses(found, API[call])
-    for response in found.values():
-        if response.status_code >= 400:
-            assert {"detail", "code"} <= set(response.json())
+    headers = {} if role == "nobody" else {"Authorization": f"Bearer {tokens.access_for(people[role])}"}
+    if call in world.forms:
+        data = {"data": world.forms[call]()}
+    else:
+        data = {"data": world.bodies.get(call, {}), "content_type": "application/json"} if method != "GET" else {}
+    return getattr(client, method.lower())(world.path(f"api/{route}", call), headers=headers, **data)
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_page(path, world, people):
-    found = answers(people, lambda client, role: signed_in(client, people, role).get(world.path(path)))
+@of_groups(PAGES)
+def test_page(asked, world, people):
+    findings = Findings()
+    for path in asked:
+        found = answers(lambda client, role, path=path: signed_in(client, people, role).get(world.path(path)))
+        findings.compare(path, found, PAGES[path])
+        for role in ("nobody", "off"):
+            response = found[role]
+            led_on = path in FOR_EVERYBODY or path.startswith("admin/")
+            refused = response.status_code == 302 and PAGES[path][-1] != 302 and not led_on
+            if refused and not response["Location"].startswith("/login?next=/"):
+                findings.lines.append(f"{path} leads {role} to {response['Location']}")
 
-    assert_statuses(found, PAGES[path])
-    for role in ("nobody", "off"):
-        response = found[role]
-        led_on = path in FOR_EVERYBODY or path.startswith("admin/")
-        if response.status_code == 302 and PAGES[path][-1] != 302 and not led_on:
-            assert response["Location"].startswith("/login?next=/")
+    fine, words = findings.none()
+    assert fine, words
 
 
-@pytest.mark.parametrize("path", POSTS)
-def test_post(path, world, people):
-    def ask(client, role):
-        form = world.forms.get(path, dict)()
-        return signed_in(client, people, role).post(world.path(path, path), form)
+@of_groups(POSTS)
+def test_post(asked, world, people):
+    findings = Findings()
 
-    found = answers(people, ask)
+    def post(client, role, path, form):
+        """The answer. A page that it leads to is judged as well."""
+        response = signed_in(client, people, role).post(world.path(path, path), form)
+        if response.status_code == 302 and response["Location"].startswith("/") and path != "language":
+            findings.judge(f"{path} by {role} → {response['Location']}", client.get(response["Location"]))
+        return response
 
-    assert_statuses(found, POSTS[path])
-    for role in ("nobody", "off"):
-        if path not in FOR_EVERYBODY and not path.startswith("admin/"):
-            assert found[role]["Location"].startswith("/login?next=/")
+    for path in asked:
+        form = world.forms.get(path, dict)
+        found = answers(lambda client, role, path=path, form=form: post(client, role, path, form()))
+        findings.compare(f"POST {path}", found, POSTS[path])
+        for role in ("colleague", "uploader", "super") if path in world.forms else ():
+            with undone():
+                findings.judge(f"POST {path}, empty, by {role}", post(Client(headers=SWAHILI), role, path, {}))
+
+    fine, words = findings.none()
+    assert fine, words

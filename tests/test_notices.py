@@ -1,4 +1,4 @@
-"""Each kind of notice, by an operation that leaves it: who is told, and that it leads to a page that is there."""
+"""Each kind of notice, made by an operation: who is told, and that its link leads to a page that exists."""
 
 from datetime import timedelta
 
@@ -6,34 +6,30 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import (
-    api_tokens,
-    lockout,
-    notices,
-    notifications,
-    passwords,
-    preferences,
-    registration,
-    roles,
-    second_factor,
-    tokens,
-)
 from accounts import tasks as account_tasks
+from accounts.contributions.notice_kinds import SECURITY_EVENTS
+from accounts.credentials import api_tokens, lockout, passwords, tokens
+from accounts.credentials.sessions import SessionStore
 from accounts.models import Notification, OutgoingMail
-from accounts.sessions import SessionStore
+from accounts.notices import kinds, mailed_links, notifications, preferences
+from accounts.people import registration, roles
+from accounts.second_factors import factors
 from config.errors import Refused
-from fileshare import files, folders, news, ops, shares, tasks, virus_gate
+from fileshare import files, folder_notices, folders, tasks
+from fileshare.desk import ops
 from fileshare.models import File, Folder, QuotaGrant, ScanState
+from fileshare.scanning import virus_gate
+from fileshare.sharing import redeeming, shares
 from payments import notices as payment_notices
-from payments import reviews
+from payments.bookkeeping import reviews
 from payments.models import Transaction
-from tests.accounts.authenticator import Authenticator
-from tests.accounts.factors import code_for, give_app, wrong_code
-from tests.accounts.test_passkeys import SITE, register, use
-from tests.accounts.test_second_factor import log_in
+from tests.accounts.second_factors.authenticator import Authenticator
+from tests.accounts.second_factors.factors import code_for, give_app, wrong_code
+from tests.accounts.second_factors.test_passkeys import SITE, register, use
+from tests.accounts.second_factors.test_second_factor import log_in
 from tests.factories import PASSWORD, PlanFactory, store_file
-from tests.fileshare.request_helpers import Outsider, ask_for_files
-from tests.fileshare.scanner import fake_scanner, take_all  # noqa: F401 - a fixture
+from tests.fileshare.requests.request_helpers import Outsider, ask_for_files
+from tests.fileshare.scanning.scanner import fake_scanner, take_all  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -41,7 +37,7 @@ ROWS = []
 
 
 def leaves(kind, *, to, what=None, **facts):
-    """A row of the table: the function, called with a World, leaves `to` a notice of this kind with these facts."""
+    """Make a row of the table: the function, called with a World, gives `to` a notice of this kind with these facts."""
 
     def note(function):
         ROWS.append(pytest.param(function, kind, to, facts | ({"what": what} if what else {}), id=function.__name__))
@@ -51,7 +47,7 @@ def leaves(kind, *, to, what=None, **facts):
 
 
 class World:
-    """People, a folder with a file, and the fixtures some operations want."""
+    """Users, a folder with a file, and the fixtures that some operations need."""
 
     def __init__(self, people, folder, report, settings, monkeypatch, fake_scanner):  # noqa: F811
         self.people, self.folder, self.report = people, folder, report
@@ -63,19 +59,19 @@ class World:
         return store_file(**{"user": self.uploader, "folder": self.folder, **facts})
 
     def share(self, **facts):
-        """A link of the uploader's to the report."""
+        """A share link of the uploader's to the report."""
         return shares.create(
             user=self.uploader, file_id=self.report.pk, permission="download", expires_in=HOUR, **facts
         )[0]
 
     def grant(self):
-        """The client may download."""
+        """Let the client download."""
         return folders.grant(
             user=self.super, folder_id=self.folder.pk, permission_type="download", user_id=self.client.pk
         )
 
     def payment(self):
-        """A payment of the client's that waits for a person."""
+        """A payment of the client's that waits for a review."""
         plan, folder = PlanFactory(), folders.personal_folder(self.client)
         return Transaction.objects.create(
             user=self.client,
@@ -92,12 +88,12 @@ class World:
         )
 
     def paid(self):
-        """One of a plan that runs."""
+        """Approve a payment, so that its plan runs."""
         row = self.payment()
         reviews.decide(user=self.super, transaction_id=row.pk, approve=True)
 
     def quarantined(self):
-        """The report, with something in it."""
+        """Mark the report as infected."""
         File.objects.filter(pk=self.report.pk).update(scan_state=ScanState.INFECTED, scanned_at=timezone.now())
 
     def token(self):
@@ -121,7 +117,7 @@ def sharing_by_mail(world):
 
 @leaves("share_downloaded", to="uploader")
 def fetching_by_a_link(world):
-    shares.redeem(token=world.share().token)
+    redeeming.redeem(token=world.share().token)
 
 
 @leaves("request_answered", to="client")
@@ -143,7 +139,7 @@ def taking_a_grant_back(world):
 
 @leaves("folder_upload", to="colleague")
 def uploading_for_others(world):
-    news.tell_of_new_files(now=timezone.now() + timedelta(minutes=1))
+    folder_notices.tell_of_new_files(now=timezone.now() + timedelta(minutes=1))
 
 
 @leaves("files_waiting", to="colleague")
@@ -160,7 +156,7 @@ def uploading_what_is_no_document(world):
 @leaves("file_expiring", to="uploader")
 def the_night_before_files_expire(world):
     File.objects.filter(pk=world.report.pk).update(expires_at=timezone.now() + timedelta(days=2))
-    news.tell_of_expiring_files()
+    folder_notices.tell_of_expiring_files()
 
 
 @leaves("quota_near_full", to="super")
@@ -192,6 +188,11 @@ def deleting_a_file_in_quarantine(world):
 @leaves("file_deleted", to="uploader", count=1)
 def deleting_somebody_elses_file(world):
     files.delete(user=world.super, file_id=world.report.pk)
+
+
+@leaves("file_renamed", to="uploader", before="report.docx", filename="Lease.docx")
+def renaming_somebodys_file(world):
+    files.change(user=world.super, file_id=world.report.pk, filename="Lease.docx")
 
 
 # --- Payments -----------------------------------------------------------------------------------------
@@ -236,7 +237,9 @@ def changing_ones_password(world):
 
 @leaves("security_changed", to="client", what="password_changed")
 def setting_a_password_by_mail(world):
-    passwords.reset(token=tokens.make_link_token(world.client, tokens.RESET), new_password="eight yellow boats")
+    passwords.reset(
+        token=mailed_links.make_link_token(world.client, mailed_links.RESET), new_password="eight yellow boats"
+    )
 
 
 @leaves("security_changed", to="client", what="email_change_asked")
@@ -248,45 +251,45 @@ def asking_for_another_address(world):
 def confirming_another_address(world):
     world.client.pending_email = "new@example.org"
     world.client.save()
-    registration.confirm_email_change(token=tokens.make_link_token(world.client, tokens.CHANGE_EMAIL))
+    registration.confirm_email_change(token=mailed_links.make_link_token(world.client, mailed_links.CHANGE_EMAIL))
 
 
 @leaves("security_changed", to="client", what="second_factor_added")
 def adding_an_app(world):
     session = SessionStore()
-    code = code_for(second_factor.pending_secret(session))
-    second_factor.add_app(user=world.client, session=session, code=code)
+    code = code_for(factors.pending_secret(session))
+    factors.add_app(user=world.client, session=session, code=code)
 
 
 @leaves("security_changed", to="client", what="second_factor_removed")
 def removing_an_app(world):
     give_app(world.client)
-    second_factor.remove_app(user=world.client)
+    factors.remove_app(user=world.client)
 
 
 @leaves("security_changed", to="client", what="second_factor_removed")
 def removing_the_factors_of_somebody_locked_out(world):
     give_app(world.client)
-    second_factor.remove_all(by=world.super, user_id=world.client.pk)
+    factors.remove_all(by=world.super, user_id=world.client.pk)
 
 
 @leaves("security_changed", to="client", what="recovery_codes_made")
 def making_recovery_codes(world):
     give_app(world.client)
-    second_factor.new_codes(user=world.client)
+    factors.new_codes(user=world.client)
 
 
 @leaves("security_changed", to="client", what="recovery_code_used")
 def using_a_recovery_code(world):
-    second_factor.prove(world.client, recovery_code=give_app(world.client)[0])
+    factors.prove(world.client, recovery_code=give_app(world.client)[0])
 
 
 @leaves("security_changed", to="client", what="wrong_codes")
 def typing_wrong_codes(world):
     give_app(world.client)
     for _guess in range(5):
-        with pytest.raises(second_factor.CodeWrong):
-            second_factor.prove(world.client, code=wrong_code(world.client))
+        with pytest.raises(factors.CodeWrong):
+            factors.prove(world.client, code=wrong_code(world.client))
 
 
 @leaves("security_changed", to="client", what="passkey_copied")
@@ -369,11 +372,11 @@ def test_an_operation_tells_whom_it_concerns_and_leads_them_on(operation, kind, 
 def test_every_kind_of_notice_and_every_event_of_an_account_is_in_the_table():
     rows = [row.values for row in ROWS]
 
-    assert {kind for _operation, kind, _to, _facts in rows} == set(notices.KINDS)
-    assert {facts["what"] for _operation, _kind, _to, facts in rows if "what" in facts} == set(notices.SECURITY_EVENTS)
+    assert {kind for _operation, kind, _to, _facts in rows} == set(kinds.KINDS)
+    assert {facts["what"] for _operation, _kind, _to, facts in rows if "what" in facts} == set(SECURITY_EVENTS)
 
 
-# --- Not more than that -------------------------------------------------------------------------------
+# --- No notice, or one only ---------------------------------------------------------------------------
 
 
 def told(kind):
@@ -407,6 +410,15 @@ def test_many_deleted_files_are_one_notice_and_one_letter(world):
     assert letters().count() == 1
 
 
+def test_a_rename_of_ones_own_and_of_what_one_no_longer_sees_is_not_told(world):
+    files.change(user=world.uploader, file_id=world.report.pk, filename="Own.docx")
+    files.change(user=world.super, file_id=world.report.pk, filename="Own.docx")
+    world.folder.permissions.filter(user=world.uploader).delete()
+    files.change(user=world.super, file_id=world.report.pk, filename="Secret.docx")
+
+    assert not told("file_renamed").exists()
+
+
 def test_who_hears_that_a_file_is_in_quarantine_hears_what_became_of_it(world):
     finding_a_virus(world)
     caught = File.objects.quarantined().get()
@@ -438,7 +450,7 @@ def test_the_first_log_in_and_a_browser_that_is_known_are_no_news(world):
 def test_a_browser_that_opened_a_mailed_link_is_known(world):
     browser(world)
     opened = Client()
-    token = tokens.make_link_token(world.client, tokens.RESET)
+    token = mailed_links.make_link_token(world.client, mailed_links.RESET)
     opened.post("/reset-password", {"token": token, "new_password": "eight yellow boats"})
     opened.post("/login", {"email": world.client.email, "password": "eight yellow boats"})
 
@@ -473,7 +485,7 @@ def test_a_refresh_token_tried_again_and_again_is_told_and_mailed_once(world):
 
 def test_switched_off_one_is_told_in_the_portal_alone(world):
     switching_an_account_off_that_has_api_tokens(world)
-    # That it was made.
+    # The only letter is about the new token.
     assert letters().count() == 1
 
     roles.change_user(by=world.super, user_id=world.client.pk, is_active=True)

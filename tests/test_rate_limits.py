@@ -1,4 +1,4 @@
-"""Every limit of the contract answers 429 with Retry-After, by page and by call, and both count together."""
+"""Every limit of the contract answers 429 with Retry-After, for a page and for a call, which count together."""
 
 import itertools
 from datetime import timedelta
@@ -6,21 +6,22 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
-from django.conf import settings as project
 from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from accounts import passwords, tokens
+from accounts.credentials import passwords, tokens
 from accounts.models import OutgoingMail
 from audit.models import Event
-from fileshare import downloads, shares
+from config.http.throttling import RATES, rate_of
+from fileshare.outgoing import downloads
+from fileshare.sharing import shares
 from tests.factories import PASSWORD, PlanFactory, proved
-from tests.fileshare.request_helpers import Outsider, ask_for_files
+from tests.fileshare.requests.request_helpers import Outsider, ask_for_files
 from tests.payments.daraja import simulated  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
-# The contract's, and those that docs/security.md adds.
+# The limits of the contract, and those that docs/security.md adds.
 CONTRACT = {
     "initiate": "10/m",
     "download_url": "60/m",
@@ -40,9 +41,9 @@ CONTRACT = {
 
 @pytest.fixture
 def world(people, company_folder, report, daraja, settings):
-    """A limit of two for everything, and what the doors need."""
+    """Every limit is two a day. Holds the rows and clients that the doors need."""
     settings.RATELIMIT_ENABLE = True
-    settings.RATE_LIMITS = dict.fromkeys(project.RATE_LIMITS, "2/d")
+    settings.RATE_LIMITS = dict.fromkeys(RATES, "2/d")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     colleague, uploader = people["colleague"], people["uploader"]
     made = shares.create(
@@ -82,16 +83,16 @@ CREDENTIALS = {"email": "client@example.org", "password": PASSWORD}
 
 
 def to_another(world):
-    """Credentials of an account that nobody has asked for."""
+    """Credentials of an account that no earlier request named."""
     return {"email": f"nobody{next(world.number)}@example.org", "password": PASSWORD}
 
 
 def from_elsewhere(world):
-    """An address that nobody has asked from."""
+    """An address that no earlier request came from."""
     return f"203.0.113.{next(world.number)}"
 
 
-# Limit → the doors it holds, each a request that is good but for the limit.
+# Limit → the doors that count against it: well-formed requests by call, by page and by other ways.
 DOORS = {
     "login": {
         "call": lambda world: world.visitor.post("/api/auth/login", CREDENTIALS),
@@ -170,13 +171,21 @@ DOORS = {
 ALL = [(name, door) for name, doors in DOORS.items() for door in doors]
 
 
-def test_the_settings_have_the_contracts_rates():
-    assert {name: project.RATE_LIMITS[name] for name in CONTRACT} == CONTRACT
+def test_the_apps_have_the_contracts_rates():
+    assert {name: rate_of(name) for name in CONTRACT} == CONTRACT
     assert set(DOORS) == set(CONTRACT)
 
 
+def test_a_rate_of_the_environment_takes_the_place_of_the_apps(settings):
+    settings.RATE_LIMITS = {"login": "20/m", "nothing": "1/m"}
+
+    assert (rate_of("login"), rate_of("signup")) == ("20/m", "10/h")
+    with pytest.raises(KeyError):
+        rate_of("nothing")
+
+
 def let_the_others_pass(name, settings):
-    """Of limits that one request counts against, only `name` is narrow."""
+    """Widen the other limits that the same request counts against, so that only `name` is narrow."""
     for limit in {"foreign_link": ["redeem"], "share_password": ["download_url"]}.get(name, []):
         settings.RATE_LIMITS[limit] = "100/m"
 
@@ -193,6 +202,7 @@ def test_beyond_the_limit_each_door_says_when_to_come_back(name, door, world, se
         assert answers[2].json()["code"] == "throttled"
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("name", [name for name, doors in DOORS.items() if len(doors) > 1 and name != "foreign_link"])
 def test_the_doors_of_a_limit_count_together(name, world, settings):
     let_the_others_pass(name, settings)
@@ -229,7 +239,7 @@ def test_of_ipv6_a_whole_64_counts_as_one_address(name, world):
     assert 429 not in [ask("2001:db8:1:2::1"), ask("2001:db8:1:2:ffff::9")]
     assert ask("2001:db8:1:2:3:4:5:6") == 429
     assert ask("2001:db8:1:3::1") != 429
-    # Those of IPv4 that a server sees as IPv6 are no one's network.
+    # IPv4 addresses that a server sees as IPv6 share a /64, and yet each one counts alone.
     assert 429 not in [ask(f"::ffff:192.0.2.{turn}") for turn in range(1, 4)]
     assert 429 in [ask("::ffff:192.0.2.9"), ask("192.0.2.9"), ask("192.0.2.9")]
 

@@ -1,4 +1,4 @@
-"""Forged Host, Origin, X-Forwarded-For and `next`; bodies that grow; reports of browsers; lines in the log."""
+"""Forged Host, Origin, X-Forwarded-For and `next`; bodies that grow; browsers' reports; lines in the log."""
 
 import gzip
 import json
@@ -10,10 +10,11 @@ from django.conf import settings as project
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts import passkeys
-from config.middleware import client_address
-from config.parsers import MAX_DEPTH
-from tests.accounts.letters import link_in
+from accounts.second_factors import passkeys
+from config.http import middleware
+from config.http.middleware import client_address
+from config.http.parsers import MAX_DEPTH
+from tests.accounts.notices.letters import link_in
 from tests.factories import PASSWORD, proved
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +42,7 @@ EVIL = [
 
 
 def assert_stays(response):
-    """Wherever the answer leads, it is a page of this portal, on one line."""
+    """Where the answer leads is a page of this portal, on one line."""
     location = response.get("Location", "/")
     assert response.status_code < 500
     assert location.startswith("/"), location
@@ -180,9 +181,21 @@ def test_the_right_origin_is_taken(people):
         (1, "", "10.0.0.1"),
         (1, "203.0.113.9, nonsense", None),
         (1, "127.0.0.1, 2001:db8::1", "2001:db8::1"),
+        # As Azure, IIS and others write the header.
+        (1, "203.0.113.9:54321", "203.0.113.9"),
+        (1, "198.51.100.66:1, 203.0.113.9:54321", "203.0.113.9"),
+        (1, "[2001:db8::1]:443", "2001:db8::1"),
+        (1, "[2001:DB8:0::1]", "2001:db8::1"),
+        (1, '"[2001:db8::1]:443"', "2001:db8::1"),
+        (2, "[2001:db8::1]:443, 10.0.0.2:80", "2001:db8::1"),
+        (1, "::ffff:203.0.113.9", "203.0.113.9"),
+        (1, "fe80::1%eth0", "fe80::1"),
+        (1, "203.0.113.9:nonsense", None),
+        (1, "[203.0.113.9", None),
+        (1, "unknown", None),
         (2, "198.51.100.66, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
         (2, "203.0.113.9, 10.0.0.2", "203.0.113.9"),
-        # Fewer than our proxies would write: it came past one of them, and is believed nothing.
+        # Fewer addresses than our proxies would write: the request bypassed one of them, so the header does not count.
         (2, "198.51.100.66", "10.0.0.1"),
         (2, "1.1.1.1, 2.2.2.2, 3.3.3.3, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
     ],
@@ -193,6 +206,29 @@ def test_x_forwarded_for_counts_as_far_as_our_proxies_wrote_it(proxies, forwarde
     request = rf.get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded)
 
     assert client_address(request) == address
+
+
+@pytest.mark.parametrize(
+    ("proxies", "remote", "forwarded", "said"),
+    [
+        (0, "10.0.0.1", "203.0.113.9", "TRUSTED_PROXY_COUNT is 0"),
+        (0, "1.1.1.1", "203.0.113.9", None),  # any client may send the header
+        (0, "10.0.0.1", None, None),
+        (2, "10.0.0.1", "203.0.113.9", "1 addresses in X-Forwarded-For, and TRUSTED_PROXY_COUNT is 2"),
+        (1, "10.0.0.1", "203.0.113.9", None),
+    ],
+)
+def test_proxies_that_do_not_fit_the_setting_are_named_once(
+    proxies, remote, forwarded, said, rf, settings, caplog, monkeypatch
+):
+    monkeypatch.setattr(middleware, "_said", set())
+    settings.TRUSTED_PROXY_COUNT = proxies
+    for _turn in range(2):
+        client_address(rf.get("/", REMOTE_ADDR=remote, **({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})))
+
+    lines = [line.getMessage() for line in caplog.records if line.name == "config.http.middleware"]
+    assert len(lines) == (said is not None)
+    assert all(said in line for line in lines)
 
 
 @pytest.mark.parametrize("proxies", [0, 1, 2])
@@ -259,9 +295,9 @@ def report(body, content_type="application/csp-report"):
 
 @pytest.fixture
 def told(caplog):
-    """The lines that reports left."""
-    caplog.set_level(logging.WARNING, "config.csp_reports")
-    return lambda: [record.getMessage() for record in caplog.records if record.name == "config.csp_reports"]
+    """told() is the lines that the reports left in the log."""
+    caplog.set_level(logging.WARNING, "config.http.csp_reports")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "config.http.csp_reports"]
 
 
 def test_a_report_becomes_one_line_without_secrets(told):
@@ -309,8 +345,7 @@ def test_what_is_no_report_leaves_nothing(body, content_type, status, told):
     assert len(told()) <= 1
 
 
-def test_reports_are_limited(settings):
-    settings.RATELIMIT_ENABLE = True
+def test_reports_are_limited(limits_on):
     answers = [report({}, "application/json") for _turn in range(31)]
 
     assert [answer.status_code for answer in answers] == [204] * 30 + [429]

@@ -1,10 +1,12 @@
-"""Roles, users and companies, in the hands of a super."""
+"""A super manages roles, users and companies."""
 
 import pytest
 
-from accounts import roles, tokens
+from accounts.contributions.actions import Action
+from accounts.credentials import tokens
 from accounts.models import Company, RefreshToken, Role, User
-from audit.models import Action, Event
+from accounts.people import roles
+from audit.models import Event
 from tests.factories import CompanyFactory, FolderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +98,8 @@ def test_a_permission_of_a_role_is_one_of_its_holders(boss, people):
     assert "add_file" not in roles.permission_names(client)
     assert roles.user_has_roles(client, "client", "auditor")
     assert not roles.user_has_roles(client, "client", "ops")
+    assert roles.user_has_permissions(client, "view_event")
+    assert not roles.user_has_permissions(client, "view_event", "add_file")
 
 
 def test_a_super_has_every_role_and_permission_and_a_switched_off_one_none(people):
@@ -103,8 +107,11 @@ def test_a_super_has_every_role_and_permission_and_a_switched_off_one_none(peopl
     assert roles.user_has_roles(boss, "ops", "whatever")
     assert "add_file" in roles.permission_names(boss)
 
+    assert roles.user_has_permissions(boss, "add_file", "whatever")
+
     boss.is_active = False
     assert not roles.user_has_roles(boss, "super")
+    assert not roles.user_has_permissions(boss, "add_file")
 
 
 @pytest.mark.parametrize("role_id", ["0", "-1", "x", "1.5", NOBODY, "9" * 40, "%00", "%F0%9F%98%80"])

@@ -2,18 +2,19 @@
 
 import pytest
 
-from accounts import passwords, tokens
+from accounts.credentials import passwords, tokens
 from accounts.models import OutgoingMail, RefreshToken, User
+from accounts.notices import mailed_links
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_log_in_proved_before_a_reset_does_not_outlive_it(people, api_as):
+def test_a_log_in_proved_before_a_new_password_does_not_outlive_it(people, api_as):
     proved = passwords.authenticate(email="client@example.org", password=PASSWORD)
     passwords.change(user=people["client"], current_password=PASSWORD, new_password="eight yellow boats")
 
-    # The row is written only now, when the reset has already ended every family it could see.
+    # The row is written only now, after the password change has ended every family that existed.
     pair = tokens.open_family(proved)
 
     assert RefreshToken.objects.get(user=proved, revoked_at=None)
@@ -69,7 +70,7 @@ def test_a_letter_to_an_unproved_address_holds_nothing_its_sender_wrote(api_as, 
 def test_asking_for_the_headers_of_a_verification_link_spends_nothing(api_as):
     api_as(None).post("/api/auth/signup", {"email": "amina@example.org", "password": PASSWORD, "name": "Amina"})
     user = User.objects.get(email="amina@example.org")
-    token = tokens.make_link_token(user, tokens.VERIFY)
+    token = mailed_links.make_link_token(user, mailed_links.VERIFY)
 
     assert api_as(None).head(f"/api/auth/verify-email?token={token}").status_code == 405
     assert api_as(None).get(f"/api/auth/verify-email?token={token}").status_code == 200

@@ -1,4 +1,4 @@
-"""The pages about people, as a browser without JavaScript meets them."""
+"""The pages about accounts, in a browser without JavaScript."""
 
 import re
 
@@ -6,9 +6,10 @@ import pytest
 from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
+from accounts.contributions.actions import Action
 from accounts.models import OutgoingMail, User
-from audit.models import Action, Event
-from tests.accounts.letters import link_in, token_in
+from audit.models import Event
+from tests.accounts.notices.letters import link_in, token_in
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -190,7 +191,7 @@ def test_a_link_leaks_by_no_referrer_and_is_kept_in_no_cache(path, client):
     assert "no-store" in response["Cache-Control"]
 
 
-# --- Forms from elsewhere ---------------------------------------------------------------------------
+# --- Forms from other sites -------------------------------------------------------------------------
 
 POSTS = [
     ("/signup", NEW),

@@ -6,9 +6,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role
-from accounts.notifications import notify
+from accounts.notices.notifications import notify
 from audit.log import record
-from audit.models import Action
+from fileshare.contributions.actions import Action
 from tests.factories import CompanyFactory, UserFactory, grant
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +50,7 @@ def test_a_list_twice_as_long_costs_the_same_queries(path, people, company_folde
         return [query["sql"] for query in captured]
 
     more_of_everything(people, company_folder)
-    queries()  # content types and the like are read once and kept
+    queries()  # fill the caches first: content types and the like are read once
     few = queries()
     more_of_everything(people, company_folder)
     more_of_everything(people, company_folder)

@@ -8,16 +8,18 @@ from django.core.exceptions import PermissionDenied
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 
-from accounts import mail, registration, roles, tokens
+from accounts.credentials import tokens
 from accounts.models import OutgoingMail, RefreshToken, User
+from accounts.notices import mail, mailed_links
+from accounts.people import registration, roles
 from config.errors import Refused
 from tests.factories import PASSWORD, UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both]
 
 
 def at_once(*calls):
-    """Each call in a thread of its own; returns their results, or the Refused they raised."""
+    """Run each call in its own thread; returns their results, or the refusals that they raised."""
     barrier = Barrier(len(calls))
 
     def run(call):
@@ -59,7 +61,7 @@ def test_two_sign_ups_of_one_address_make_one_user():
 
 def test_two_verifications_by_one_link_let_one_through():
     user = UserFactory(is_active=False, email_verified_at=None)
-    token = tokens.make_link_token(user, tokens.VERIFY)
+    token = mailed_links.make_link_token(user, mailed_links.VERIFY)
 
     answers = at_once(*[lambda: registration.verify_email(token=token)] * 2)
 

@@ -1,12 +1,19 @@
-"""Reading the log: super only, filtered, in pages."""
+"""Reading the log by API: supers only, with filters, in pages."""
 
 from datetime import UTC, datetime
 
 import pytest
+from django.db.models import Q
 
-from audit import triggers
+from accounts.contributions.actions import Action
+from audit import addresses, triggers
+from audit.actions import ACTIONS
 from audit.log import record
-from audit.models import FILE_ACTIONS, Action, Event
+from audit.models import Event
+from fileshare.contributions.actions import FILE_ACTIONS
+from fileshare.contributions.actions import Action as FileAction
+from fileshare.outgoing import archives
+from tests.factories import store_file
 
 pytestmark = pytest.mark.django_db
 ALL, FILES = "/api/admin/logs", "/api/fileshare/audit-logs"
@@ -20,11 +27,11 @@ def boss(api_as):
 
 @pytest.fixture
 def downloads(people, company_folder):
-    """One a day from 1 to 5 March 2026 at noon UTC, by colleague and uploader in turn; oldest first."""
+    """One download a day from 1 to 5 March 2026 at noon UTC, by uploader and colleague in turn; oldest first."""
     rows = []
     for day in range(1, 6):
         user = people[("colleague", "uploader")[day % 2]]
-        row = record(Action.DOWNLOAD, user=user, folder=company_folder if day < 5 else None, size_bytes=day)
+        row = record(FileAction.DOWNLOAD, user=user, folder=company_folder if day < 5 else None, size_bytes=day)
         rows.append(row)
     with triggers.lifted():
         for day, row in enumerate(rows, start=1):
@@ -33,7 +40,7 @@ def downloads(people, company_folder):
 
 
 def days(boss, path=ALL, **filters):
-    """The days of the rows found, in the order they came."""
+    """The days of the rows in the answer, in its order."""
     response = boss.get(path, filters)
     assert response.status_code == 200, response.json()
     return [row["size_bytes"] for row in response.json()["results"]]
@@ -46,7 +53,7 @@ def test_newest_first_with_all_that_is_known(path, boss, downloads, people):
     assert [row["size_bytes"] for row in body["results"]] == [5, 4, 3, 2, 1]
     assert set(body["results"][0]) == {
         *("id", "action", "user_email", "target_type", "target_id", "target_name", "folder_slug", "size_bytes"),
-        *("detail", "ip_address", "user_agent", "request_id", "created_at", "seq", "hash"),
+        *("subfolder_slug", "detail", "ip_address", "user_agent", "request_id", "created_at", "seq", "hash"),
     }
     assert body["results"][0]["user_email"] == "uploader@example.org"
 
@@ -60,13 +67,13 @@ def test_only_a_super_reads_it(path, who, api_as, downloads):
 
 
 def test_the_one_shows_every_action_the_other_those_about_files(boss, people):
-    for action in Action:
+    for action in ACTIONS:
         record(action)
 
     def actions(path):
         return {row["action"] for row in boss.get(path, {"limit": 500}).json()["results"]}
 
-    assert actions(ALL) == set(Action)
+    assert actions(ALL) == set(ACTIONS)
     assert actions(FILES) == set(FILE_ACTIONS)
     assert Action.LOGIN not in actions(FILES)
 
@@ -77,7 +84,12 @@ def test_the_one_shows_every_action_the_other_those_about_files(boss, people):
     [
         ({"user_email": "colleague@example.org"}, [4, 2]),
         ({"user_email": " COLLEAGUE@Example.org "}, [4, 2]),
-        ({"user_email": "colleague"}, []),
+        ({"user_email": "COLLEAGUE"}, [4, 2]),
+        ({"user_email": "@example.org"}, [5, 4, 3, 2, 1]),
+        ({"user_email": "colleague@example.orgs"}, []),
+        ({"user_email": "_olleague"}, []),
+        ({"user_email": "%"}, []),
+        ({"user_email": "c!"}, []),
         ({"action": "download"}, [5, 4, 3, 2, 1]),
         ({"action": "upload"}, []),
         ({"folder_slug": "baobab-files"}, [4, 3, 2, 1]),
@@ -99,6 +111,40 @@ def test_the_one_shows_every_action_the_other_those_about_files(boss, people):
 )
 def test_filters_narrow_and_the_end_day_is_included(path, filters, found, boss, downloads):
     assert days(boss, path, **filters) == found
+
+
+@pytest.mark.both
+@BOTH
+@pytest.mark.parametrize(("most", "listed"), [(20_000, 20), (20_000, 1), (2, 20)], ids=["few", "many", "strangers"])
+def test_a_part_of_an_address_finds_the_same_rows_however_many_have_it(
+    path, most, listed, boss, downloads, monkeypatch
+):
+    monkeypatch.setattr(addresses, "MOST_LISTED", listed)
+    monkeypatch.setattr(addresses, "MOST_LOOKED_AT", most)
+
+    assert days(boss, path, user_email="oader@") == [5, 3, 1]
+    assert days(boss, path, user_email="e@example.org", action="download") == [4, 2]
+    assert days(boss, path, user_email="r", action="download") == [5, 4, 3, 2, 1]
+
+
+def test_a_whole_address_is_found_by_the_index_however_many_there_are(downloads, monkeypatch):
+    monkeypatch.setattr(addresses, "MOST_LOOKED_AT", 2)
+
+    assert addresses.containing("uploader@example.org", using="default") == Q(actor_email="uploader@example.org")
+    assert addresses.containing("oader@example", using="default") == Q(actor_email__contains="oader@example")
+
+
+@BOTH
+def test_bulk_download_finds_the_downloads_in_a_zip(path, api_as, boss, people, report, company_folder):
+    notes = store_file(user=people["uploader"], folder=company_folder)
+    archives.make(user=people["uploader"], file_ids=[report.pk, notes.pk])
+    downloads_of_one = record(FileAction.DOWNLOAD, user=people["uploader"], target=report)
+
+    found = boss.get(path, {"action": "bulk_download"}).json()["results"]
+    every = boss.get(path, {"action": "download"}).json()["results"]
+
+    assert {row["target_id"] for row in found} == {str(report.pk), str(notes.pk)}
+    assert {row["id"] for row in every} == {str(downloads_of_one.pk), *(row["id"] for row in found)}
 
 
 def test_a_plus_that_became_a_space_is_forgiven(boss, downloads):

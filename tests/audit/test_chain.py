@@ -1,4 +1,4 @@
-"""The chain of the log: what is changed in the database behind the portal's back is found, and the row named."""
+"""The chain of the log: the check finds a change made directly in the database, and names the row."""
 
 import json
 import math
@@ -8,22 +8,28 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from accounts.contributions.actions import Action
 from audit import chain, heads, tasks, triggers, verifying
+from audit import parts as audit_parts
 from audit.log import record, record_many
-from audit.models import Action, ChainHead, Event
-from config import metrics
-from tests.factories import UserFactory
+from audit.models import ChainHead, Event
+from config.watch import metrics
+from fileshare.contributions.actions import Action as FileAction
+from tests.factories import SubfolderFactory, UserFactory
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once
 from tests.plugin import ROOT
 from tests.processes import environment_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both]
 APPEND = """
 import django; django.setup()
 from audit.log import record
@@ -34,25 +40,25 @@ for number in range({count}):
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    """Rows get their place with each commit."""
+    """Place the rows at every commit, without the pause."""
     monkeypatch.setattr(chain, "PAUSE_SECONDS", 0)
 
 
 @pytest.fixture
 def log(people, settings, tmp_path):
-    """Six rows of the colleague's, each in its place: what came before has been placed already."""
+    """Six rows of the colleague, all placed in the chain."""
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}},
     }
     for number in range(6):
-        record(Action.DOWNLOAD, user=people["colleague"], size_bytes=number, parts=[1, {"ä": None, "x": 2.5}])
+        record(FileAction.DOWNLOAD, user=people["colleague"], size_bytes=number, parts=[1, {"ä": None, "x": 2.5}])
     chain.seal()
     return list(Event.objects.order_by("seq"))
 
 
 def tamper(statement, *values):
-    """Execute a statement as somebody would who holds the database and has taken the triggers away."""
+    """Execute a statement as an attacker would who controls the database and has removed the triggers."""
     with triggers.lifted(), connection.cursor() as cursor:
         cursor.execute(statement, values)
 
@@ -62,13 +68,13 @@ def pk(row):
 
 
 def verdict(**options):
-    """[(row, what is said of it)] of the faults found."""
+    """[(row, message)] of the faults found."""
     kept, strange = heads.kept()
     return [(fault.seq, fault.text) for fault in verifying.verify(kept=kept, strange=strange, **options).faults]
 
 
 def undone(user):
-    """A row whose transaction is rolled back."""
+    """Write a row in a transaction that is rolled back."""
     with transaction.atomic():
         record(Action.LOGOUT, user=user)
         transaction.set_rollback(True)
@@ -120,7 +126,7 @@ def test_what_is_undone_leaves_no_gap():
     undone(user)
     with transaction.atomic():
         undone(user)
-        record_many(Action.DOWNLOAD, user=user, targets=[(user, None, 1)] * 3)
+        record_many(FileAction.DOWNLOAD, user=user, targets=[(user, None, 1)] * 3)
 
     assert list(Event.objects.order_by("seq").values_list("seq", flat=True)) == [1, 2, 3, 4]
     assert verdict() == []
@@ -213,6 +219,25 @@ def test_a_changed_row_is_named(change, log):
     assert str(log[3].pk) in fault[1]
 
 
+def test_a_row_placed_by_an_older_version_is_told_and_is_no_fault(log, people, monkeypatch, capsys):
+    with monkeypatch.context() as older:
+        older.setattr(chain, "LATER_FACTS", ())
+        subfolder = SubfolderFactory()
+        record(FileAction.DOWNLOAD, user=people["colleague"], folder=subfolder.folder, subfolder=subfolder)
+        chain.seal()
+    row = Event.objects.get(seq=7)
+
+    report = verifying.verify()
+    call_command("verify_audit")
+    told = capsys.readouterr().err
+    tamper("UPDATE audit_event SET size_bytes = 7 WHERE id = %s", pk(row))
+
+    assert row.subfolder_slug
+    assert (report.faults, report.older, report.first_older) == ([], 1, 7)
+    assert "1 rows were placed by an older version of the portal, the first is row 7." in told
+    assert verdict()[0][0] == 7
+
+
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_a_deleted_row_is_missing(number, log):
     tamper("DELETE FROM audit_event WHERE id = %s", pk(log[number]))
@@ -243,7 +268,7 @@ def test_an_end_moved_back_to_hide_that_bears_no_signature(log, people):
     tamper("DELETE FROM audit_event WHERE id = %s", pk(log[5]))
     tamper("UPDATE audit_chainhead SET seq = 5, hash = %s", log[4].hash)
 
-    assert verdict() == [(5, "the end of the chain is not signed by this portal")]
+    assert verdict() == [(5, f"the end of the chain is not signed by this portal {verifying.OR_KEY}")]
     record(Action.LOGIN, user=people["client"])
     with pytest.raises(chain.HeadForged):
         chain.seal()
@@ -253,17 +278,17 @@ def test_a_chain_written_anew_from_the_changed_row_on_bears_no_signature(log):
     tamper("UPDATE audit_event SET size_bytes = 7 WHERE id = %s", pk(log[3]))
     digest = log[2].hash
     for row in log[3:]:
-        facts = Event.objects.values(*chain.FACTS, "seq").get(pk=row.pk)
+        facts = Event.objects.values(*chain.HASHED, "seq").get(pk=row.pk)
         prev, digest = digest, chain.hash_of(facts, digest)
         tamper("UPDATE audit_event SET prev_hash = %s, hash = %s WHERE id = %s", prev, digest, pk(row))
     tamper("UPDATE audit_chainhead SET hash = %s", digest)
 
-    assert verdict() == [(6, "the end of the chain is not signed by this portal")]
+    assert verdict() == [(6, f"the end of the chain is not signed by this portal {verifying.OR_KEY}")]
 
 
 def test_an_older_end_put_back_is_caught_by_the_head_that_is_kept_elsewhere(log):
     older = ChainHead.objects.get()
-    record(Action.DELETE, email="culprit@example.org")
+    record(FileAction.DELETE, email="culprit@example.org")
     chain.seal()
     assert verifying.keep_head()[0].seq == 7
     tamper("DELETE FROM audit_event WHERE seq = 7")
@@ -274,7 +299,7 @@ def test_an_older_end_put_back_is_caught_by_the_head_that_is_kept_elsewhere(log)
 
 
 def test_a_row_slipped_in_behind_the_end_is_named(log):
-    forged = {name: getattr(log[5], name) for name in chain.FACTS} | {"id": uuid.uuid4(), "seq": 7}
+    forged = {name: getattr(log[5], name) for name in chain.HASHED} | {"id": uuid.uuid4(), "seq": 7}
     place = {"prev_hash": log[5].hash, "hash": chain.hash_of(forged, log[5].hash)}
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         Event.objects.create(**forged, **place)
@@ -318,6 +343,10 @@ def test_a_look_at_the_end_takes_no_alarm_back(log):
 
     assert verdict(after=6, after_hash=log[5].hash) == []
 
+    # Simulate another process, which without Redis has an empty cache of its own.
+    cache.clear()
+    assert audit_parts.log().said == "The last check of the audit log found a fault."
+    verifying.verify()
     assert metrics.recall("audit_faults") == 1
     verifying.verify(after=0)
     assert metrics.recall("audit_faults") == 1
@@ -446,10 +475,27 @@ def test_a_function_that_does_nothing_is_no_trigger(log):
 
 @REAL_TRANSACTIONS
 def test_migrations_of_the_log_go_back_and_forth():
-    call_command("migrate", "audit", "0004", verbosity=0)
+    call_command("migrate", "audit", "zero", verbosity=0)
     call_command("migrate", "audit", verbosity=0)
 
     assert triggers.missing() == []
+
+
+@REAL_TRANSACTIONS
+def test_an_installation_with_some_of_the_squashed_migrations_goes_on_with_the_rest():
+    squashed = ("audit", "0001_squashed_0006_folder_and_action")
+    executor = MigrationExecutor(connection)
+    executor.loader = MigrationLoader(connection, replace_migrations=False)
+    triggers.take_away()
+    executor.migrate([("audit", "0004_payments")])
+    executor.recorder.record_unapplied(*squashed)
+
+    call_command("migrate", "audit", verbosity=0)
+
+    assert triggers.missing() == []
+    assert {squashed, ("audit", "0005_chain")} <= executor.recorder.applied_migrations().keys()
+    record(Action.LOGIN, email="person@example.org")
+    assert Event.objects.get().seq == 1
 
 
 @pytest.mark.postgres

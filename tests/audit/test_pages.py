@@ -1,4 +1,4 @@
-"""The log's page, its exports and the history of one file: for whom, how much, and in how many queries."""
+"""The log's page, its exports and the history of a file: who sees them, how many rows, and with how many queries."""
 
 import csv
 import io
@@ -14,10 +14,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.contributions.actions import Action
 from audit import chain, reading, triggers
 from audit.log import record
-from audit.models import FILE_ACTIONS, Action, Event
-from fileshare import downloads
+from audit.models import Event
+from fileshare.contributions.actions import FILE_ACTIONS
+from fileshare.contributions.actions import Action as FileAction
+from fileshare.outgoing import downloads
 from tests.factories import FolderFactory, store_file
 from tests.fileshare.helpers import content
 
@@ -48,7 +51,7 @@ def queries(client, address):
 
 
 def test_it_shows_who_did_what_with_its_place_in_the_chain(boss, people, company_folder):
-    record(Action.DOWNLOAD, user=people["colleague"], folder=company_folder, size_bytes=2048, one_time=True)
+    record(FileAction.DOWNLOAD, user=people["colleague"], folder=company_folder, size_bytes=2048, one_time=True)
     chain.seal()
 
     text = boss.get("/audit/").content.decode()
@@ -58,6 +61,7 @@ def test_it_shows_who_did_what_with_its_place_in_the_chain(boss, people, company
     assert Event.objects.get(action="download").hash in text
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
@@ -70,7 +74,7 @@ def test_it_shows_who_did_what_with_its_place_in_the_chain(boss, people, company
 )
 def test_filters(query, shown, boss, people, company_folder):
     record(Action.LOGIN, user=people["colleague"])
-    record(Action.UPLOAD, user=people["uploader"], folder=company_folder)
+    record(FileAction.UPLOAD, user=people["uploader"], folder=company_folder)
 
     text = boss.get(f"/audit/?{query}").content.decode()
 
@@ -79,8 +83,10 @@ def test_filters(query, shown, boss, people, company_folder):
 
 
 def test_what_happened_to_one_thing(boss, report, people):
-    record(Action.DOWNLOAD, user=people["colleague"], target=report)
-    record(Action.DOWNLOAD, user=people["colleague"], target=store_file(user=people["uploader"], folder=report.folder))
+    record(FileAction.DOWNLOAD, user=people["colleague"], target=report)
+    record(
+        FileAction.DOWNLOAD, user=people["colleague"], target=store_file(user=people["uploader"], folder=report.folder)
+    )
 
     text = boss.get(f"/audit/?target_id={report.pk}").content.decode()
 
@@ -122,6 +128,7 @@ def test_a_huge_offset_is_refused(offset, api_as):
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("end", ["0001-01-05", "9999-12-31T23:59:59Z", "1999-01-01", "2990-01-01"])
 def test_no_end_of_time_is_a_fault(end, boss):
     assert boss.get(f"/audit/?end_date={end}").status_code == 200
@@ -190,11 +197,13 @@ def test_the_json_is_enough_to_check_the_chain(boss, people):
         assert chain.hash_of(row, row["prev_hash"]) == row["hash"]
 
 
+@pytest.mark.both
 def test_exports_stream(boss):
     assert boss.get("/audit/export.csv").streaming
     assert boss.get("/audit/export.json").streaming
 
 
+@pytest.mark.both
 def test_activity_by_day(people):
     record(Action.LOGIN, user=people["client"])
     late = record(Action.LOGIN, user=people["client"])
@@ -233,7 +242,7 @@ def test_as_many_queries_for_many_rows(boss, people):
 
 def test_a_file_shows_its_history_to_whoever_it_belongs_to(as_user, report, people):
     downloads.link_for(user=people["colleague"], file_id=report.pk)
-    record(Action.DOWNLOAD, user=people["colleague"], target=report)
+    record(FileAction.DOWNLOAD, user=people["colleague"], target=report)
 
     theirs = as_user("uploader").get(f"/files/{report.pk}/").content.decode()
     everything = as_user("super").get(f"/files/{report.pk}/").content.decode()
@@ -248,7 +257,7 @@ def test_a_file_shows_its_history_to_whoever_it_belongs_to(as_user, report, peop
 
 def test_the_history_of_another_file_of_the_same_name_is_not_mixed_in(as_user, report, people):
     other = store_file(user=people["uploader"], folder=FolderFactory(), filename="report.docx")
-    record(Action.DELETE, user=people["super"], target=other)
+    record(FileAction.DELETE, user=people["super"], target=other)
 
     assert "Deleted" not in as_user("super").get(f"/files/{report.pk}/").content.decode()
 
@@ -257,7 +266,7 @@ def test_a_long_history_costs_as_many_queries(as_user, report, people):
     client = as_user("super")
     few = queries(client, f"/files/{report.pk}/")
     for _time in range(70):
-        record(Action.DOWNLOAD, user=people["colleague"], target=report)
+        record(FileAction.DOWNLOAD, user=people["colleague"], target=report)
 
     assert queries(client, f"/files/{report.pk}/") == few
 
@@ -267,9 +276,9 @@ def test_a_long_history_costs_as_many_queries(as_user, report, people):
 
 @pytest.fixture
 def many(people):
-    """20,000 rows of fifty people, twenty folders and ten kinds, half of them about files, over a year."""
+    """20,000 rows over a year: fifty users, twenty folders, ten kinds; half of the rows are about files."""
     now = timezone.now()
-    others = [action for action in Action if action not in (*FILE_ACTIONS, Action.LOG_READ)]
+    others = list(Action)
     actions = [*others[:5], *FILE_ACTIONS[-5:]]
     rows = [
         Event(
@@ -283,13 +292,13 @@ def many(people):
     for number in range(20):
         with time_machine.travel(now - timedelta(days=18 * number), tick=False):
             Event.objects.bulk_create(rows[number * 1000 : (number + 1) * 1000])
-    # Nobody does that for SQLite.
+    # An installation on SQLite never runs ANALYZE.
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE audit_event")
 
 
-def test_every_filter_is_served_by_an_index(many):
+def assert_every_filter_walks_an_index():
     for facts in (
         {},
         {"user_email": "person7@example.org"},
@@ -303,7 +312,7 @@ def test_every_filter_is_served_by_an_index(many):
 
         assert re.search(r"event_(newest|by_)", plan), plan
         assert not re.search(r"Seq Scan on audit_event|SCAN audit_event(?! USING)", plan), plan
-        # Sorting those of one instant by id is all that is left to do.
+        # The index gives the order by time. Only rows of the same instant are sorted, by id.
         assert "TEMP B-TREE FOR ORDER BY" not in plan, plan
 
 
@@ -315,12 +324,13 @@ FILTERS = {
     "start_date": (timezone.now() - timedelta(days=200)).date().isoformat(),
     "end_date": (timezone.now() - timedelta(days=20)).date().isoformat(),
 }
-# Of the 20,000: what one filter leaves, the 30 days of the chart, or the newest until a page is full; all about 2,000.
+# A page reads at most about 2,000 of the 20,000 rows: those of one filter, those of the chart's 30 days, or the
+# newest until it is full.
 FEW = 3_000
 
 
 def selects(client, address, query):
-    """The statements by which the rows of the log are read for a page."""
+    """The SELECT statements on the log that a page sends."""
     with CaptureQueriesContext(connection) as asked:
         assert client.get(address, query).status_code == 200
     statements = [one["sql"] for one in asked.captured_queries]
@@ -328,20 +338,20 @@ def selects(client, address, query):
 
 
 def faults_on_sqlite(sql):
-    """What is wrong with the way a statement takes."""
+    """The faults of a statement's query plan."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
         lines = [row[3] for row in cursor.fetchall()]
-    # Sorting those of one instant by id ("FOR RIGHT PART OF ORDER BY") is all that is left to do.
+    # The index gives the order by time. Only rows of the same instant are sorted ("FOR RIGHT PART OF ORDER BY").
     faults = [line for line in lines if "SCAN audit_event" in line or "B-TREE FOR ORDER BY" in line]
     if "UNION ALL" in sql:
-        # The counts of the chart, a day each.
+        # The chart's counts: each one must search its day by the index.
         faults += [line for line in lines if "audit_event" in line and "created_at>? AND created_at<?" not in line]
     return faults
 
 
 def faults_on_postgresql(sql):
-    """The same; here a statement tells how many rows it looked at, sorted ones included."""
+    """The faults of the plan on PostgreSQL, which also tells how many rows the statement read."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")
         nodes, looked_at, faults = [cursor.fetchone()[0][0]["Plan"]], 0, []
@@ -355,10 +365,12 @@ def faults_on_postgresql(sql):
     return [*faults, *([f"{looked_at} rows"] if looked_at > FEW else [])]
 
 
-def test_every_pair_of_filters_is_served_by_an_index_wherever_it_is_asked(many, boss):
+@pytest.mark.both
+def test_every_filter_and_pair_of_filters_is_served_by_an_index_wherever_it_is_asked(many, boss):
+    assert_every_filter_walks_an_index()
     faults_of = faults_on_sqlite if connection.vendor == "sqlite" else faults_on_postgresql
     faults = {}
-    # The page asks for its rows and, for the chart, for the counts of thirty days.
+    # The page sends one query for its rows and one for the chart's thirty days.
     for address, count in (("/audit/", 2), ("/api/admin/logs", 1), ("/api/fileshare/audit-logs", 1)):
         for names in [pair for size in range(3) for pair in combinations(FILTERS, size)]:
             statements = selects(boss, address, {name: FILTERS[name] for name in names})

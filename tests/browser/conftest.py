@@ -1,4 +1,4 @@
-"""A portal that a browser can visit, and visitors whose every error counts."""
+"""A running portal, and browsers in which every error fails the test."""
 
 import pytest
 from django.conf import settings as project
@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.watch import Watch
 
-# A busy machine may take its time; nothing here is about speed.
+# Wait long, because the machine may be busy. No browser test measures speed.
 expect.set_options(timeout=30_000)
 
 
@@ -16,20 +16,20 @@ def portal(transactional_db, seeded, settings, live_server, tmp_path):
     """The address of a portal that writes its letters to `tmp_path`/mail."""
     settings.SITE_URL = live_server.url
     settings.EMAIL_BACKEND_KIND = "file"
-    settings.EMAIL_BACKEND = "config.mail_backends.OneFileEachBackend"
+    settings.EMAIL_BACKEND = "config.outside.mail_backends.OneFileEachBackend"
     settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
     return live_server.url
 
 
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args):
-    """Text, times and motion the same on every machine."""
+    """Make text, times and motion the same on every machine."""
     return {**browser_context_args, "locale": "en-GB", "timezone_id": "UTC", "reduced_motion": "reduce"}
 
 
 @pytest.fixture
 def context_args(browser_context_args, portal):
-    """Options of every visitor's browser; paths are enough for an address."""
+    """Options of every browser context. With `base_url`, tests open pages by their path."""
     return {**browser_context_args, "base_url": portal}
 
 
@@ -43,7 +43,7 @@ def watch():
 
 @pytest.fixture
 def visit(browser, context_args, watch, portal):
-    """visit() is a page of a newcomer's browser, visit(user) of one who is signed in; options as for a context."""
+    """visit() is a new visitor's page, visit(user) a signed-in user's; `options` are those of the browser context."""
     contexts = []
 
     def page_of(user=None, **options):
@@ -64,5 +64,5 @@ def visit(browser, context_args, watch, portal):
 
 @pytest.fixture
 def page(visit):
-    """A newcomer's page."""
+    """A new visitor's page."""
     return visit()

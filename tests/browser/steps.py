@@ -1,4 +1,4 @@
-"""What people do on the pages, said once."""
+"""Steps of users on the pages, shared by the tests."""
 
 import email
 import email.policy
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from accounts import mail
+from accounts.notices import mail
 from tests.factories import PASSWORD
 
 
@@ -17,7 +17,7 @@ def press(page, name):
 
 
 def sign_up(page, *, name, address):
-    """Fill in the form a newcomer finds from the landing page."""
+    """Go from the landing page to the sign-up form and fill it in."""
     page.goto("/")
     page.get_by_role("link", name="Create an account").click()
     page.get_by_label("Your name").fill(name)
@@ -27,14 +27,14 @@ def sign_up(page, *, name, address):
 
 
 def log_in(page, address, password=PASSWORD):
-    """By the form of the log-in page, which is open."""
+    """Fill in the form of the log-in page, which is open."""
     page.get_by_label("E-mail address").fill(address)
     page.get_by_label("Password", exact=True).fill(password)
     press(page, "Log in")
 
 
 def link_in_letter(address, path):
-    """Send what waits, and return the link to `path` in the newest letter to `address`."""
+    """Send the waiting mail; returns the link to `path` in the newest letter to `address`."""
     mail.send_waiting()
     letters = sorted(Path(settings.EMAIL_FILE_PATH).glob(f"*-{address}-*.eml"))
     letter = email.message_from_bytes(letters[-1].read_bytes(), policy=email.policy.default)

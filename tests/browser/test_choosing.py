@@ -1,4 +1,4 @@
-"""Several files of a table chosen and downloaded as one ZIP: by mouse, by keyboard, without scripts."""
+"""Selecting several files of a table and downloading them as one ZIP: by mouse, by keyboard, without scripts."""
 
 import zipfile
 

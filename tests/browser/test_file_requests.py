@@ -1,21 +1,21 @@
-"""Files asked for and sent: by somebody with an account, from somebody without one."""
+"""File requests: a user asks for files, and a sender without an account sends them."""
 
 import hashlib
 
 import pytest
 from playwright.sync_api import expect
 
-from fileshare import file_requests
 from fileshare.models import File, ReceivedFile
+from fileshare.requests import file_requests
 from tests.browser.steps import drop, press, upload_row
 from tests.browser.test_pages import LOOKS, assert_good_now
-from tests.fileshare.request_helpers import ask_for_files, path_of_request
+from tests.fileshare.requests.request_helpers import ask_for_files, path_of_request
 
 pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 def enter(page, **facts):
-    """Say who one is on the sender's page, which is open."""
+    """Fill in the sender's name and other facts on the request's page, which is open."""
     for label, text in facts.items():
         page.get_by_role("textbox", name=label.replace("_", " ")).fill(text)
     press(page, "Go on")
@@ -29,7 +29,7 @@ def test_an_outsider_drops_two_files_and_gets_a_receipt_and_the_owner_sees_them(
     owner.get_by_label("What you ask for").fill("Statements of March")
     owner.get_by_label("Until when").fill("2027-03-01T17:00")
     press(owner, "Make the request")
-    expect(owner.get_by_text("1 Mar 2027, 14:00 UTC")).to_be_visible()  # chosen by the clock in Nairobi
+    expect(owner.get_by_text("1 Mar 2027, 14:00 UTC")).to_be_visible()  # the user entered 17:00 in Nairobi's time
     address = owner.locator(".copy [data-part=text]").inner_text()
 
     page.goto(address)

@@ -1,4 +1,4 @@
-"""Everything can be reached and left again without a mouse, and one sees where one is."""
+"""Users can reach and leave everything with the keyboard, and see where the focus is."""
 
 import pytest
 from playwright.sync_api import expect

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from accounts.notifications import mark_read, notify
+from accounts.notices.notifications import mark_read, notify
 from tests.browser.test_pages import LOOKS, assert_good_now
 
 pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
@@ -20,7 +20,7 @@ def number(page):
 
 
 def wait_for(page, milliseconds=MINUTE):
-    """Let the page's clock run on: nobody waits half a minute in a test."""
+    """Move the page's clock forward, so that the test need not wait."""
     page.wait_for_function("() => document.title !== ''")
     page.clock.fast_forward(milliseconds)
 
@@ -77,7 +77,7 @@ def test_of_two_tabs_one_asks_and_both_know(visit, user):
 
     for tab in (page, other):
         expect(number(tab)).to_have_text("1")
-    # A minute that passes at once may be two of its half minutes.
+    # The page may ask twice, because the minute can count as two of its half minutes. Only one tab asks.
     assert {request.frame.page for request in asked} == {page}
 
 

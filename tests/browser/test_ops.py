@@ -1,4 +1,4 @@
-"""The ops page and the admin: what ops and supers see, and that it is sound."""
+"""The ops page and the admin: what ops users and supers see, without errors or accessibility violations."""
 
 from datetime import timedelta
 
@@ -6,9 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from audit.log import record
-from audit.models import Action
 from config.errors import Refused
-from fileshare import shares, uploads
+from fileshare.contributions.actions import Action
+from fileshare.incoming import uploads
+from fileshare.sharing import shares
 from tests.browser.test_pages import assert_good, assert_good_now
 from tests.factories import PlanFactory, SubfolderFactory, UserFactory, store_file
 
@@ -18,7 +19,7 @@ WIDTHS = [(390, "light"), (1280, "dark")]
 
 @pytest.fixture
 def busy(people, company_folder, report):
-    """A company folder with clients who have fetched some, an upload on its way, one that stalled, one refused."""
+    """A company folder with clients who downloaded some files, two uploads under way and a refused one."""
     uploader, place = people["uploader"], uploads.Place(company_folder)
     SubfolderFactory(folder=company_folder, name="Exports", slug="exports")
     for number in range(4):

@@ -1,4 +1,4 @@
-"""Every page: without an error in the console, without an accessibility violation, without sideways scrolling."""
+"""Every page has a clean console, breaks no accessibility rule and does not scroll sideways."""
 
 import uuid
 
@@ -6,8 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from accounts.notifications import notify
-from fileshare import files, uploads
+from accounts.notices.notifications import notify
+from fileshare import files
+from fileshare.incoming import uploads
 from tests.browser.steps import drop, unfinished_row
 from tests.factories import SubfolderFactory, store_file
 from tests.fakes import documents
@@ -24,13 +25,13 @@ def look(request):
 
 
 def assert_good(page, path):
-    """Open `path` and look at it; returns nothing, fails with what is wrong."""
+    """Open `path` and check the page."""
     page.goto(path)
     assert_good_now(page)
 
 
 def assert_good_now(page):
-    """The page as it stands has no accessibility violation and does not scroll sideways."""
+    """The open page has no accessibility violation and does not scroll sideways."""
     page.locator("html").evaluate("() => document.fonts.ready")
     results = Axe().run(page)
     assert results.violations_count == 0, f"{page.url}: {results.generate_report()}"
@@ -83,7 +84,7 @@ def test_uploads_and_choices_look_finished(visit, look, people, company_folder, 
     drop(page, ("A.txt", "text/plain", b"words"), ("Setup.exe", "application/octet-stream", b"MZ"))
     expect(page.locator("[data-part=failed]")).to_have_text("1 of 2 failed")
     expect(page.locator("[data-part=summary]")).to_have_text("1 of 2 uploaded")
-    # The list has been fetched anew: what is deleted below does not vanish from it by itself.
+    # Wait until the page has fetched the list again. A later fetch would remove the file that is deleted below.
     expect(page.get_by_role("checkbox", name="Select: A.txt")).to_be_visible()
     page.get_by_role("checkbox", name="Select: gone.docx").check()
     page.get_by_role("checkbox", name="Select: report.docx").check()

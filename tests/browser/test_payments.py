@@ -1,12 +1,13 @@
-"""Buying space with a phone: the page waits, says how it ended, and the bar shows the room."""
+"""Buying space with a phone: the page waits, shows the result, and the bar shows the new space."""
 
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from payments import callback_records, transactions
+from payments import transactions
 from payments.models import Status, Transaction
+from payments.mpesa import callback_records
 from tests.browser.test_pages import assert_good, assert_good_now
 from tests.factories import PlanFactory
 from tests.payments.daraja import callback, settle, simulated  # noqa: F401 - a fixture
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(trans
 
 @pytest.fixture
 def plan(portal, settings, daraja):
-    """On sale, with a simulator that calls this portal back."""
+    """A plan on sale. The simulator sends its callbacks to this portal."""
     settings.MPESA_CALLBACK_URL = portal
     return PlanFactory(name="5 GiB for 30 days", extra_bytes=5 * 2**30, amount=100)
 

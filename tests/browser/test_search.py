@@ -20,13 +20,13 @@ def test_results_come_while_typing(width, scheme, visit, people, company_folder,
     expect(page.get_by_text("What are you looking for?")).to_be_visible()
     assert_good_now(page)
 
-    page.get_by_label("Name or tag").press_sequentially("budg")
+    page.get_by_label("Name, tag or type").press_sequentially("budg")
     expect(page.get_by_role("link", name="Budget 2026.docx", exact=True)).to_be_visible()
     expect(page.locator("mark")).to_have_text("Budg")
     expect(page.get_by_role("link", name="report.docx", exact=True)).to_have_count(0)
     expect(page.locator("#search-form [role=status]")).to_have_text("Files shown: 1")
     expect(page).to_have_url("/search?q=budg")
-    expect(page.get_by_label("Name or tag")).to_be_focused()
+    expect(page.get_by_label("Name, tag or type")).to_be_focused()
     page.get_by_text("Filters", exact=True).click()
     assert_good_now(page)
 
@@ -42,10 +42,22 @@ def test_results_come_while_typing(width, scheme, visit, people, company_folder,
     page.wait_for_load_state()
 
 
+def test_what_is_typed_before_the_script_is_there_is_searched_for(visit, people, company_folder, report):
+    page, waiting = visit(people["colleague"]), []
+    page.route("**/js/search*.js", lambda route: waiting.append(route))
+    with page.expect_request("**/js/search*.js"):
+        page.goto("/search", wait_until="commit")
+    page.get_by_label("Name, tag or type").fill("repo")
+    waiting[0].continue_()
+
+    expect(page.get_by_role("link", name="report.docx", exact=True)).to_be_visible()
+    expect(page).to_have_url("/search?q=repo")
+
+
 def test_without_scripts_the_form_is_sent(visit, people, company_folder, report):
     page = visit(people["uploader"], java_script_enabled=False)
     page.goto("/search")
-    page.get_by_label("Name or tag").fill("REPO")
+    page.get_by_label("Name, tag or type").fill("REPO")
     page.get_by_role("main").get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("link", name="report.docx", exact=True).click()
 

@@ -1,4 +1,4 @@
-"""The second factor in a browser: an app, its codes, and passkeys of an authenticator that Chromium plays."""
+"""The second factor in a browser: an app, its codes, and passkeys of Chromium's virtual authenticator."""
 
 from base64 import b32decode
 from pathlib import Path
@@ -8,10 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from accounts import totp
 from accounts.models import Passkey
-from config import sealing
-from tests.accounts.factors import code_for, code_of
+from accounts.second_factors import totp
+from config.outside import sealing
+from tests.accounts.second_factors.factors import code_for, code_of
 from tests.browser.steps import log_in as log_in_by_form
 from tests.browser.steps import press
 from tests.browser.test_pages import LOOKS, assert_good, assert_good_now
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(trans
 
 
 def with_authenticator(page):
-    """Chromium plays an authenticator that keeps passkeys and verifies its owner."""
+    """Give Chromium a virtual authenticator that stores passkeys and verifies its user."""
     devices = page.context.new_cdp_session(page)
     devices.send("WebAuthn.enable")
     devices.send(
@@ -45,7 +45,7 @@ def the_key(page):
 
 
 def code_from(key):
-    """What an app with this key shows."""
+    """The code that an app with this key shows."""
     return code_for(sealing.seal(totp.PURPOSE, b32decode(key)))
 
 
@@ -91,7 +91,7 @@ def test_a_passkey_is_made_logs_in_alone_and_is_a_second_step(visit, people, wat
     page.goto("/login?next=/files/")
     press(page, "Log in with a passkey")
     page.wait_for_url(lambda url: urlsplit(url).path == "/files/")
-    page.wait_for_load_state("networkidle")  # it asks for unfinished uploads, as somebody who is logged in
+    page.wait_for_load_state("networkidle")  # let the page ask for unfinished uploads before the session is cleared
 
     page.context.clear_cookies()
     page.goto("/login")

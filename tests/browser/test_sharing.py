@@ -1,4 +1,4 @@
-"""Share links in a browser: made by one, used by somebody outside, with scripts and without; and nothing runs."""
+"""Share links in a browser: a user makes one, an outsider opens it, also without scripts. Shared files do no harm."""
 
 import io
 from datetime import timedelta
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from fileshare import shares
 from fileshare.models import ShareLink
+from fileshare.sharing import shares
 from tests.browser.steps import log_in, press
 from tests.browser.test_pages import LOOKS, assert_good, assert_good_now
 from tests.factories import store_file
@@ -26,7 +26,7 @@ def look(request):
 
 
 def fetched(page):
-    """The bytes that the page's button brings."""
+    """Click the page's download button; returns the bytes that arrived."""
     with page.expect_download() as arriving:
         press(page, "Download")
     return Path(arriving.value.path()).read_bytes()
@@ -108,7 +108,7 @@ def test_a_picture_behind_a_password_is_looked_at(visit, people, company_folder)
 
 
 def scripted_pdf(origin):
-    """A PDF whose script tries whatever a PDF's script may."""
+    """A PDF whose script tries every way to send data out or to run code in the page."""
     script = (
         f'try {{ this.submitForm("{origin}/leak-form") }} catch (e) {{}}'
         f'try {{ app.launchURL("{origin}/leak-url") }} catch (e) {{}}'
@@ -136,11 +136,11 @@ def test_a_script_bearing_pdf_reaches_nothing_of_ours(visit, people, company_fol
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
 
     page.goto(f"{pdf.get_absolute_url()}preview")
-    page.wait_for_timeout(3_000)  # whatever it tries, it tries when it opens
+    page.wait_for_timeout(3_000)  # the script runs when the PDF opens
 
     assert not [url for url in asked if "leak" in url]
     assert not [text for text in said if "session" in text or portal in text]
-    # It did run, in the viewer: Chromium's frame around it keeps our origin, whatever the policy says.
+    # The script ran in Chromium's viewer, whose frame keeps our origin despite the page's policy.
     assert "ran" in said
 
 

@@ -1,4 +1,4 @@
-"""The portal's main job, as two people live it: one puts a document in, a newcomer takes it out."""
+"""The portal's main job in a browser: one user uploads a document, and a newcomer downloads it."""
 
 import pytest
 from playwright.sync_api import expect
@@ -9,7 +9,7 @@ from tests.browser.steps import choose, download, drop, link_in_letter, log_in, 
 from tests.factories import DOCX, PASSWORD
 from tests.fakes import documents
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.both]
 NEWCOMER = "nia@newcomer.example"
 
 
@@ -24,7 +24,7 @@ def test_a_newcomer_downloads_what_ops_dropped_on_the_page(page, visit, people):
     sign_up(page, name="Nia", address=NEWCOMER)
     expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
     page.goto(link_in_letter(NEWCOMER, "/verify-email"))
-    assert not User.objects.get(email=NEWCOMER).is_active  # a mail scanner opens links as well
+    assert not User.objects.get(email=NEWCOMER).is_active  # opening is not enough: mail scanners open links too
     press(page, "Confirm my address")
     page.get_by_role("main").get_by_role("link", name="Log in").click()
     log_in(page, NEWCOMER)
@@ -100,7 +100,7 @@ def test_the_profile_changes_name_address_password_and_picture(visit, people, tm
 
     page.get_by_label("New e-mail address").fill("amina@elsewhere.example")
     press(page, "Change the address")
-    # Nobody gives another address by a session alone.
+    # A session alone may not change the address, so the portal asks for the password.
     page.get_by_role("textbox", name="Your password").fill(PASSWORD)
     press(page, "Go on")
     page.get_by_label("New e-mail address").fill("amina@elsewhere.example")

@@ -1,4 +1,4 @@
-"""Tags: given to what is dropped, suggested while one types, and all of it without scripts too."""
+"""Tags: users give them to dropped files and get suggestions while typing. Tags also work without scripts."""
 
 import pytest
 from playwright.sync_api import expect
@@ -13,14 +13,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(trans
 
 @pytest.fixture(autouse=True)
 def known(people, company_folder):
-    """A file in the company folder with some tags; another tag is of a file elsewhere."""
+    """A file with tags in the company folder; a file in another folder has another tag."""
     store_file(user=people["super"], folder=FolderFactory(), filename="hidden.docx", tag_names=["drowned"])
     tags = ["2026", "draft", "drive"]
     return store_file(user=people["uploader"], folder=company_folder, filename="known.docx", tag_names=tags)
 
 
 def assert_offers(page, lines):
-    """The line for tags offers these, and nothing else."""
+    """The field for tags suggests exactly these."""
     expect(page.locator("#known-tags option")).to_have_count(len(lines))
     assert page.locator("#known-tags option").evaluate_all("all => all.map(option => option.value)") == lines
 

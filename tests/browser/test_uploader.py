@@ -7,14 +7,14 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from fileshare import files
+from fileshare import checksums
 from fileshare.models import File, Upload
 from fileshare.storage import get_store
 from tests.browser.steps import choose, download, drop, press, unfinished_row, upload_row
 from tests.factories import DOCX
 from tests.fakes import documents
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.both]
 MIB = 1024 * 1024
 PARTS = 6
 
@@ -31,7 +31,7 @@ def large(settings, tmp_path):
 
 @pytest.fixture
 def huge(tmp_path):
-    """250 MiB, mostly hole: only the marks are written, one in each part and one across the first border."""
+    """A sparse file of 250 MiB with a mark in each part and one across the first border."""
     path = tmp_path / "Disk image.bin"
     path.touch()
     os.truncate(path, 250 * MIB)
@@ -51,7 +51,7 @@ def page(visit, people, company_folder):
 
 
 class Gate:
-    """Stands between the page and the store: lets some PUTs through and holds the others."""
+    """Intercepts the page's requests to the store: lets some PUTs through and holds the others."""
 
     def __init__(self, page, puts):
         self.page = page
@@ -66,11 +66,11 @@ class Gate:
             route.continue_()
 
     def opens(self):
-        """From here on nothing stands in between; what was held goes on, unless the page has given it up."""
+        """Stop intercepting. The held requests go on, unless the page has given them up."""
         self.page.unroute("**/*")
 
 
-# Instead of a Gate where the bodies are large: what passes one is copied through the browser's debugger.
+# Used in place of a Gate for large bodies, because a Gate copies each body through the browser's debugger.
 HOLD_ALL_BUT = """puts => {
   const send = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.send = function (body) {
@@ -81,9 +81,9 @@ HOLD_ALL_BUT = """puts => {
 
 
 def until_answered(page, puts):
-    """Wait for the store's answer to so many PUTs: the uploader alone uses XMLHttpRequest, and for nothing else.
+    """Wait until the store has answered `puts` PUTs. Only the uploader uses XMLHttpRequest, and only for PUTs.
 
-    All of a body may be on its way long before.
+    The browser may send all of a body long before the store answers.
     """
     expect_answers = """puts => new Promise(resolve => {
       const count = () => performance.getEntriesByType("resource").filter(e => e.initiatorType === "xmlhttprequest");
@@ -138,7 +138,7 @@ def test_250_mib_in_parts_survive_a_reload_half_way(page, huge):
     with huge.open("rb") as sent:
         digest = hashlib.file_digest(sent, "sha256").hexdigest()
     assert stored.hexdigest() == digest
-    files.complete_checksums()  # what the task does for a file that came in parts
+    checksums.complete()  # what the task does for a file that came in parts
     assert page.request.get(f"/api/files/{row.pk}").json()["sha256"] == digest
     assert row.size_bytes == huge.stat().st_size
 
@@ -192,7 +192,7 @@ def test_an_address_the_store_refuses_is_replaced_once_for_the_parts_still_missi
     arrived = []
 
     def spoil(route):
-        """Until new addresses were asked for, only the first part's is good."""
+        """Break every address but the first part's, until the page has asked for new ones."""
         if route.request.method == "PUT" and arrived and not asked:
             route.continue_(url=f"{route.request.url}x")
         else:
@@ -279,7 +279,7 @@ def test_an_upload_that_was_completed_unseen_is_not_sent_again(page, large):
     gate.opens()
     expect(upload_row(page, large.name)).to_have_attribute("data-state", "done")
     assert page.evaluate(kept) is None
-    expect(page.get_by_role("link", name=large.name, exact=True)).to_be_visible()  # fetched, all of it
+    expect(page.get_by_role("link", name=large.name, exact=True)).to_be_visible()  # the page has fetched the list again
     page.reload()
     page.evaluate("([key, value]) => localStorage.setItem(key, value)", entry)  # as if the answer had been lost
     puts = puts_of(page)

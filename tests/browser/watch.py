@@ -1,4 +1,4 @@
-"""What goes wrong in a browser, noted as it happens."""
+"""Notes the problems in a browser as they happen."""
 
 import re
 
@@ -18,11 +18,11 @@ class Watch:
         context.on("requestfailed", self._failed)
 
     def expect(self, pattern):
-        """A problem whose text matches the regular expression `pattern` belongs to the test; it must happen."""
+        """Expect a problem whose text matches the regular expression `pattern`. The test fails if there is none."""
         self.expected.append(pattern)
 
     def check(self):
-        """Fail for what was not expected, and for what was and did not happen."""
+        """Fail for each problem that was not expected, and for each expected one that did not happen."""
         surprising = [text for text in self.problems if not any(re.search(p, text) for p in self.expected)]
         assert not surprising, "\n".join(surprising)
         missing = [p for p in self.expected if not any(re.search(p, text) for text in self.problems)]
@@ -32,7 +32,7 @@ class Watch:
         self.problems.append(text)
 
     def _console(self, message):
-        # Chromium also writes a line for every refused answer, which _response has noted with more to it.
+        # Skip Chromium's own line for a refused answer: _response notes it with more detail.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self._note(f"console {message.type}: {message.text}")
 
@@ -41,7 +41,7 @@ class Watch:
             self._note(f"{response.status} {response.request.method} {response.url}")
 
     def _failed(self, request):
-        # What the browser itself gives up: a navigation that turns into a download, the rest of a page that was left.
-        # A server that fails resets or refuses, and is noted.
+        # Skip what the browser itself cancels: a navigation that becomes a download, the rest of a page that was left.
+        # A server that fails resets or refuses the connection, which is noted.
         if request.failure != "net::ERR_ABORTED":
             self._note(f"failed {request.method} {request.url}: {request.failure}")

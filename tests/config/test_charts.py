@@ -1,8 +1,8 @@
-"""Bars by day."""
+"""Bar charts by day."""
 
 from datetime import date
 
-from config.charts import HEIGHT, WIDTH, bars
+from config.drawing.charts import HEIGHT, WIDTH, bars
 
 
 def days(*values):

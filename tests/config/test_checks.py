@@ -1,4 +1,4 @@
-"""`manage.py check --deploy`: nothing to say of a good production, a word on each thing that is not wise."""
+"""`manage.py check --deploy` accepts a good production, and warns of each unwise setting."""
 
 import os
 import secrets
@@ -11,7 +11,8 @@ import pytest
 from django.core.checks import Error
 from django.test import override_settings
 
-from config import checks, logs
+from config import checks
+from config.watch import logs
 from scripts.check_deploy import production
 
 pytestmark = pytest.mark.once
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def deployed(tmp_path, **changes):
-    """(status, what check --deploy says) of a production with these changes; None leaves a setting out."""
+    """(exit status, output) of check --deploy for a production with these changes; None removes a setting."""
     environment = {name: value for name, value in {**production(tmp_path), **changes}.items() if value is not None}
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -30,6 +31,12 @@ def test_a_production_of_the_documented_kind_is_clean(tmp_path):
     status, words = deployed(tmp_path)
 
     assert status == 0, words
+
+
+def test_a_rate_that_changes_no_limit_is_named(settings):
+    settings.RATE_LIMITS = {"login": "20/m", "lognni": "20/m"}
+
+    assert [warning.msg for warning in checks.limits_exist(None)] == ["RATE_LOGNNI is the name of no rate limit."]
 
 
 def test_several_unwise_settings_are_named_at_once(tmp_path):
@@ -80,7 +87,7 @@ def test_sizes_that_work_against_each_other_are_named(changes, number):
 
 @pytest.fixture
 def deployed_settings(settings):
-    """As of a production that has no payments."""
+    """The settings of a production without payments."""
     settings.SITE_IS_LOCAL = False
     settings.MPESA_CONSUMER_SECRET = settings.MPESA_PASSKEY = ""
     return settings
@@ -116,14 +123,13 @@ def test_one_secret_in_two_places_is_an_error_that_shows_neither(deployed_settin
         ("METRICS_TOKEN", lambda settings, word: {"METRICS_TOKEN": word}),
         ("MPESA_PASSKEY", lambda settings, word: {"MPESA_PASSKEY": word}),
         ("BREVO_API_KEY", lambda settings, word: {"ANYMAIL": {**settings.ANYMAIL, "BREVO_API_KEY": word}}),
-        ("SENDGRID_API_KEY", lambda settings, word: {"ANYMAIL": {**settings.ANYMAIL, "SENDGRID_API_KEY": word}}),
         (
             "AWS_SECRET_ACCESS_KEY",
             lambda settings, word: {
                 "STORAGES": {**settings.STORAGES, "default": {"BACKEND": "x", "OPTIONS": {"secret_key": word}}}
             },
         ),
-        # Its special characters are quoted there, and here not.
+        # The secret's special characters are quoted in the URL, and not in EMAIL_HOST_PASSWORD.
         ("REDIS_URL", lambda settings, word: {"REDIS_URL": f"redis://:{quote(word, safe='')}@redis.internal/0"}),
         ("PGPASSWORD", lambda settings, word: {"PGPASSWORD": word}),
     ],

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.migrated import migrate
 from tests.servers import LOOPBACK, free_ports, nginx_path, spawn, stop, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ User.objects.create_superuser(email="super@example.org", password={PASSWORD!r}, 
 
 
 def production(data_dir, **more):
-    """The environment of a portal that other machines could reach; it listens on loopback all the same."""
+    """The environment of a portal with a public SITE_URL; the server itself listens on loopback."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     return inherited | {
         "ENV_FILE": os.devnull,
@@ -57,13 +58,13 @@ def manage(environment, *arguments, cwd=ROOT):
 
 
 def image_command():
-    """The command that the image runs when it is told none."""
+    """The command that the image runs by default."""
     (command,) = re.findall(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     return json.loads(command)
 
 
 def web_command():
-    """The same, with this Python's gunicorn."""
+    """The same command with the gunicorn of this Python."""
     return [sys.executable, "-m", *image_command()]
 
 
@@ -85,11 +86,11 @@ def listens(port):
 
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory):
-    """A live portal on SQLite and the local store, which lets nginx send: port, data_dir, environment."""
+    """A live portal on SQLite and the local store, whose files nginx sends: port, data_dir, environment."""
     folder = tmp_path_factory.mktemp("portal")
     (port,) = free_ports(1)
     environment = production(folder / "data", PORT=str(port), X_ACCEL_PREFIX="/_store/")
-    manage(environment, "migrate", "--verbosity", "0")
+    migrate(environment)
     manage(environment, "shell", "--verbosity", "0", "--command", SEED)
     command = web_command()
     with running(command, environment=environment, log=folder / "log", is_ready=lambda: listens(port)):
@@ -124,7 +125,7 @@ def certificate(folder):
 
 
 def nginx_folder(folder, *, ports, portal_port, s3_port, data_dir):
-    """deploy/nginx as it is, but for ports and paths: those of a container become those of `folder`."""
+    """A copy of deploy/nginx in `folder`, with the ports and paths of a container replaced by those of the test."""
     certificate(folder)
     changes = {
         "listen 8080 ": f"listen {LOOPBACK}:{ports[0]} ",
@@ -159,7 +160,7 @@ def nginx_folder(folder, *, ports, portal_port, s3_port, data_dir):
 
 @pytest.fixture
 def start_nginx(tmp_path, portal):
-    """start_nginx(portal_port=…, s3_port=…) gives nginx in front of them: ports, web (a client), s3_url."""
+    """start_nginx(portal_port=…, s3_port=…) starts nginx in front of them; returns http, https (ports), web, folder."""
     with contextlib.ExitStack() as stack:
 
         def start(*, portal_port=portal.port, s3_port=9):
@@ -192,7 +193,7 @@ def nginx(start_nginx):
 
 @pytest.fixture
 def signed_in(nginx):
-    """The super's client, through nginx."""
+    """A client signed in as super, through nginx."""
     answer = nginx.web.post("/api/auth/login", json={"email": "super@example.org", "password": PASSWORD})
     nginx.web.headers["Authorization"] = f"Bearer {answer.json()['access']}"
     return nginx.web

@@ -8,7 +8,7 @@ from celery import shared_task
 
 @shared_task
 def take_a_while(folder, seconds):
-    """Leave the file `begun` in `folder`, and `seconds` later the file `ended`."""
+    """Create the file `begun` in `folder`, and `seconds` later the file `ended`."""
     Path(folder, "begun").touch()
     time.sleep(seconds)
     Path(folder, "ended").touch()

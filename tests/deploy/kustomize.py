@@ -1,9 +1,10 @@
-"""What `kustomize build` makes of deploy/k8s, as far as these files use it; anything else in them is an error.
+"""Reads deploy/k8s as `kustomize build` does. It knows only what these files use, and fails on anything else.
 
-kubectl, where there is one, reads the same files in the tests; this reader is for machines without.
+The tests need it on machines without kubectl. Where kubectl is installed, they read the files with it too.
 """
 
 import copy
+import re
 
 import yaml
 
@@ -49,9 +50,15 @@ def generate(resources, generator):
 
 def change(resources, patch):
     assert set(patch) == {"target", "patch"}
-    target = (patch["target"]["kind"], patch["target"]["name"])
-    (resource,) = [each for each in resources if names(each) == target]
-    for step in yaml.safe_load(patch["patch"]):
+    met = [each for each in resources if meets(each, **patch["target"])]
+    steps = yaml.safe_load(patch["patch"])
+    if isinstance(steps, dict):
+        assert met
+        assert steps["$patch"] == "delete"
+        resources[:] = [each for each in resources if each not in met]
+        return
+    (resource,) = met
+    for step in steps:
         *way, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
         place = resource
         for part in way:
@@ -59,6 +66,11 @@ def change(resources, patch):
         last = int(last) if isinstance(place, list) else last
         assert step["op"] == "add" or (step["op"] == "replace" and place[last] is not None)
         place[last] = copy.deepcopy(step["value"])
+
+
+def meets(resource, kind, name=".*"):
+    """True when the target of a patch matches this resource. `kind` and `name` are regular expressions."""
+    return all(re.fullmatch(*pair) for pair in zip((kind, name), names(resource), strict=True))
 
 
 def names(resource):

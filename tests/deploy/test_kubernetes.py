@@ -1,41 +1,56 @@
-"""deploy/k8s: valid to Kubernetes' own schemas, and in agreement with itself, the image and the settings."""
+"""deploy/k8s is valid by the schemas of Kubernetes, and agrees with itself, the image and the settings."""
 
 import re
 import shutil
 import subprocess
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 from cryptography.fernet import Fernet
 
-from config.liveness import WORKER_ALIVE
+from config.watch.liveness import WORKER_ALIVE
 from tests.deploy import kustomize
 from tests.deploy.conftest import ROOT, image_command, manage, production
+from tests.deploy.gateway_schema import OTHERS
 from tests.deploy.test_workers import BEAT, SWEEP, WORKER
 from tests.plugin import settings_names
 
 pytestmark = pytest.mark.once
 
-OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "production"
+OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
+OVERLAY = OVERLAYS / "production"
 SECRETS = "portal-secrets"
-# The oldest and the newest that the manifests are promised for.
+WAYS_IN = {"Gateway", "HTTPRoute", "EnvoyProxy", "Ingress"}
+# The oldest and the newest release of Kubernetes that the manifests support.
 VERSIONS = ["1.29", "1.37"]
 
 
-def by_kubectl():
-    done = subprocess.run(["kubectl", "kustomize", str(OVERLAY)], capture_output=True, text=True)
+def by_kubectl(overlay):
+    done = subprocess.run(["kubectl", "kustomize", str(overlay)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    # The hash that kustomize puts behind a generated name is of no interest here.
+    # Remove the hash that kustomize appends to a generated name: the other reader adds none.
     return list(yaml.safe_load_all(re.sub(r"(portal-settings)-[a-z0-9]{10}\b", r"\1", done.stdout)))
 
 
-READERS = {"here": lambda: kustomize.build(OVERLAY)} | ({"kubectl": by_kubectl} if shutil.which("kubectl") else {})
+READERS = {"here": kustomize.build} | ({"kubectl": by_kubectl} if shutil.which("kubectl") else {})
 
 
 @pytest.fixture(scope="module", params=READERS)
-def resources(request):
-    return READERS[request.param]()
+def read(request):
+    """read(overlay) returns its resources."""
+    return READERS[request.param]
+
+
+@pytest.fixture(scope="module")
+def resources(read):
+    return read(OVERLAY)
+
+
+@pytest.fixture(scope="module")
+def with_ingress(read):
+    return read(OVERLAYS / "ingress")
 
 
 def of_kind(resources, kind):
@@ -43,7 +58,7 @@ def of_kind(resources, kind):
 
 
 def pods(resources):
-    """(labels, pod) of everything that makes pods."""
+    """(labels, pod) of every workload."""
     return [
         (each["spec"]["template"]["metadata"]["labels"], kustomize.pod(each))
         for each in resources
@@ -56,14 +71,26 @@ def selected(resources, selector):
     return [pod for labels, pod in pods(resources) if selector.items() <= labels.items()]
 
 
+def settings_of(resources):
+    return of_kind(resources, "ConfigMap")["portal-settings"]["data"]
+
+
+def namespaces(policy):
+    (rule,) = policy["spec"]["ingress"]
+    return [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in rule["from"]]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_resource_fits_its_schema(resources, version):
-    for resource in resources:
-        kubernetes_validate.validate(resource, version, strict=True)
+def test_every_resource_fits_its_schema(resources, with_ingress, version):
+    for resource in [*resources, *of_kind(with_ingress, "Ingress").values()]:
+        if resource["kind"] in OTHERS:
+            jsonschema.validate(resource, OTHERS[resource["kind"]])
+        else:
+            kubernetes_validate.validate(resource, version, strict=True)
 
 
 def test_nothing_lies_in_the_folders_unused():
-    for folder in (ROOT / "deploy" / "k8s" / "base", OVERLAY):
+    for folder in (ROOT / "deploy" / "k8s" / "base", *OVERLAYS.iterdir()):
         listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
         there = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
 
@@ -102,7 +129,7 @@ def test_no_pod_can_be_root_or_write_to_its_image(resources):
                 "capabilities": {"drop": ["ALL"]},
             }
             mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-            assert mounts == {"data": "/data", "tmp": "/tmp"}  # noqa: S108 - a container's own
+            assert mounts == {"data": "/data", "tmp": "/tmp"}  # noqa: S108 - a path in the container
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
 
@@ -119,21 +146,52 @@ def test_references_lead_somewhere(resources):
 
 def test_requests_find_their_way_to_the_web_pods(resources):
     (service,) = of_kind(resources, "Service").values()
-    (ingress,) = of_kind(resources, "Ingress").values()
+    (gateway,) = of_kind(resources, "Gateway").values()
     (port,) = service["spec"]["ports"]
     (web,) = selected(resources, service["spec"]["selector"])
-    (rule,) = ingress["spec"]["rules"]
-    backend = rule["http"]["paths"][0]["backend"]["service"]
+    listeners = {each["name"]: each for each in gateway["spec"]["listeners"]}
+    rule = {}
+    for route in of_kind(resources, "HTTPRoute").values():
+        (parent,) = route["spec"]["parentRefs"]
+        assert parent["name"] == gateway["metadata"]["name"]
+        (rule[parent["sectionName"]],) = route["spec"]["rules"]
 
     assert port["targetPort"] in {each["name"] for each in web["containers"][0]["ports"]}
-    assert (backend["name"], backend["port"]["name"]) == (service["metadata"]["name"], port["name"])
-    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    assert rule["https"]["backendRefs"] == [{"name": service["metadata"]["name"], "port": port["port"]}]
+    assert rule["http"]["filters"][0]["requestRedirect"]["scheme"] == "https"
+    assert set(rule["http"]) == {"filters"}
+    assert {each["hostname"] for each in listeners.values()} == {settings_of(resources)["ALLOWED_HOSTS"]}
+    # An upload or an archive may take hours. By default Envoy ends a request after 15 seconds.
+    assert rule["https"]["timeouts"] == {"request": "0s", "backendRequest": "0s"}
 
 
-def test_the_controller_writes_no_addresses_down(resources):
-    (ingress,) = of_kind(resources, "Ingress").values()
+def test_the_ingress_stands_in_for_the_gateway_and_changes_nothing_else(resources, with_ingress):
+    def rest(given):
+        return [each for each in given if each["kind"] not in WAYS_IN | {"NetworkPolicy"}]
 
-    # They hold tokens of links and the secret of callbacks.
+    (ingress,) = of_kind(with_ingress, "Ingress").values()
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    (service,) = of_kind(with_ingress, "Service").values()
+    (gateway,) = of_kind(resources, "Gateway").values()
+    (certificate,) = gateway["spec"]["listeners"][1]["tls"]["certificateRefs"]
+    way_in = of_kind(with_ingress, "NetworkPolicy")["portal-in-from-gateway"]
+
+    assert {each["kind"] for each in with_ingress} & WAYS_IN == {"Ingress"}
+    assert sorted(rest(with_ingress), key=str) == sorted(rest(resources), key=str)
+    assert path["backend"]["service"] == {"name": service["metadata"]["name"], "port": {"name": "http"}}
+    assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": certificate["name"]}]
+    assert namespaces(way_in) == ["ingress-nginx", "monitoring"]
+
+
+def test_the_controller_writes_no_addresses_down(resources, with_ingress):
+    (gateway,) = of_kind(resources, "Gateway").values()
+    (proxy,) = of_kind(resources, "EnvoyProxy").values()
+    (ingress,) = of_kind(with_ingress, "Ingress").values()
+
+    # Addresses contain tokens of links and the secret of callbacks, so an access log would reveal them.
+    assert gateway["spec"]["infrastructure"]["parametersRef"]["name"] == proxy["metadata"]["name"]
+    assert proxy["spec"]["telemetry"] == {"accessLog": {"disable": True}}
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
 
 
@@ -157,14 +215,60 @@ def test_what_scales_leaves_the_number_to_the_scaler(resources):
 def test_the_network_is_closed_but_for_what_is_named(resources):
     policies = of_kind(resources, "NetworkPolicy")
     nothing = policies["portal-nothing"]["spec"]
-    (way_in,) = policies["portal-in-from-ingress"]["spec"]["ingress"]
+    (way_in,) = policies["portal-in-from-gateway"]["spec"]["ingress"]
     out = {port["port"] for rule in policies["portal-out"]["spec"]["egress"] for port in rule["ports"]}
 
     assert (set(nothing["policyTypes"]), set(nothing) & {"ingress", "egress"}) == ({"Ingress", "Egress"}, set())
     assert len(selected(resources, nothing["podSelector"]["matchLabels"])) == len(pods(resources))
-    (web,) = selected(resources, policies["portal-in-from-ingress"]["spec"]["podSelector"]["matchLabels"])
+    (web,) = selected(resources, policies["portal-in-from-gateway"]["spec"]["podSelector"]["matchLabels"])
     assert way_in["ports"] == [{"protocol": "TCP", "port": web["containers"][0]["ports"][0]["name"]}]
     assert out == {53, 5432, 6379, 443, 587, 465}
+    assert namespaces(policies["portal-in-from-gateway"]) == ["envoy-gateway-system", "monitoring"]
+
+
+def test_names_are_asked_of_the_clusters_pods_and_of_the_node(resources):
+    rules = of_kind(resources, "NetworkPolicy")["portal-out"]["spec"]["egress"]
+    (dns,) = [rule for rule in rules if {port["port"] for port in rule["ports"]} == {53}]
+    blocks = {peer["ipBlock"]["cidr"] for peer in dns["to"] if "ipBlock" in peer}
+    (pods_rule,) = [peer for peer in dns["to"] if "podSelector" in peer]
+    (labels,) = pods_rule["podSelector"]["matchExpressions"]
+
+    assert {port["protocol"] for port in dns["ports"]} == {"UDP", "TCP"}
+    assert pods_rule["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
+    assert set(labels["values"]) == {"kube-dns", "node-local-dns"}
+    # NodeLocal DNSCache and Cloud DNS of GKE answer on the node, which no pod selector matches.
+    assert blocks == {"169.254.20.10/32", "169.254.169.254/32"}
+
+
+def test_what_needs_the_tables_waits_for_the_migration(resources):
+    workloads = {each["metadata"]["name"]: kustomize.pod(each) for each in resources if kustomize.pod(each)}
+    migrate = of_kind(resources, "Job")["portal-migrate"]["spec"]
+    setup = of_kind(resources, "Job")["portal-setup-bucket"]["spec"]
+    waiting = {name: pod["initContainers"][0]["command"] for name, pod in workloads.items() if "initContainers" in pod}
+
+    assert set(waiting) == set(workloads) - {"portal-migrate"}
+    for _, _, script in waiting.values():
+        assert "until python manage.py migrate --check" in script
+    # The deadline of the set-up includes the time it waits for the migration.
+    assert setup["activeDeadlineSeconds"] >= migrate["activeDeadlineSeconds"] + 600
+
+
+def test_prometheus_asks_the_web_pods_with_the_token(resources):
+    monitor = yaml.safe_load((ROOT / "deploy/k8s/monitoring/podmonitor.yaml").read_text(encoding="utf-8"))
+    plain = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yml").read_text(encoding="utf-8"))
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (job,) = plain["scrape_configs"]
+    (web,) = selected(resources, monitor["spec"]["selector"]["matchLabels"])
+    token = endpoint["authorization"]["credentials"]
+
+    assert endpoint["port"] == web["containers"][0]["ports"][0]["name"]
+    assert (token["name"], token["key"]) == (SECRETS, "METRICS_TOKEN")
+    assert "METRICS_TOKEN=" in (OVERLAY / "secrets.env.example").read_text()
+    assert (endpoint["path"], job["metrics_path"]) == ("/metrics", "/metrics")
+    assert job["authorization"].keys() == {"type", "credentials_file"}
+    assert job["relabel_configs"][0]["regex"] == f"web;{endpoint['port']};Running"
+    # A Prometheus that finds pods by annotations sends no token, so the portal would refuse it.
+    assert not [each for each in resources if "prometheus.io" in str(each)]
 
 
 def test_the_workers_alone_reach_the_virus_scanner(resources):
@@ -210,7 +314,7 @@ def test_a_web_pod_has_the_time_it_may_take_to_end(resources):
 
 
 def test_the_portal_starts_with_these_settings_and_secrets(resources, tmp_path):
-    settings = of_kind(resources, "ConfigMap")["portal-settings"]["data"]
+    settings = settings_of(resources)
     secrets = re.findall(r"^#?([A-Z][A-Z0-9_]*)=", (OVERLAY / "secrets.env.example").read_text(), re.MULTILINE)
     filled = production(tmp_path) | settings | {"DATA_DIR": str(tmp_path), "LINK_KEYS": Fernet.generate_key().decode()}
 

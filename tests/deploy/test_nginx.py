@@ -23,14 +23,14 @@ BODY = bytes(range(256)) * 4096 * 3  # 3 MiB
 
 
 def path_of(url):
-    """What is left of an address of the portal when its host is taken off: the test's nginx is elsewhere."""
+    """An address of the portal without its host: the nginx of the test has another one."""
     parts = urlsplit(url)
     assert (parts.scheme, parts.netloc) in (("https", HOST), ("", ""))
     return parts._replace(scheme="", netloc="").geturl()
 
 
 def send_file(web, filename, body):
-    """The file's id, once it went up by the local store's signed address."""
+    """Upload a file to the local store's signed address; returns its id."""
     folder = web.post("/api/fileshare/folders", json={"name": filename, "slug": uuid.uuid4().hex}).json()
     promise = web.post(
         "/api/fileshare/upload/initiate",
@@ -142,7 +142,7 @@ def test_how_the_portal_is_is_not_the_worlds_business(path, nginx):
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
-    """Notes the headers of each request, and when the first byte of a body is there."""
+    """Records the headers of each request; sets `arrived` when the first byte of a body arrives."""
 
     protocol_version = "HTTP/1.1"
 
@@ -154,7 +154,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    do_PUT = do_POST  # noqa: N815 - the name the server looks for
+    do_PUT = do_POST  # noqa: N815 - the name that http.server calls
 
     def log_message(self, *arguments):
         pass

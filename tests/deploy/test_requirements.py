@@ -1,4 +1,4 @@
-"""requirements.txt alone is enough to run: nothing leans on a package that only the tests bring along."""
+"""requirements.txt alone is enough to run: the portal imports no package that only the tests install."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tests.deploy.conftest import ROOT, production
 
 pytestmark = pytest.mark.once
 
-# Imports what each process of the portal imports, while every package that requirements.txt does not name hides.
+# Imports what each process of the portal imports, while the packages that requirements.txt does not name are hidden.
 PROGRAM = """
 import importlib, importlib.metadata, re, sys
 from pathlib import Path
@@ -36,11 +36,11 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 """
 MODULES = """
-    config.wsgi config.urls config.celery config.liveness config.static
+    config.wsgi config.urls config.celery config.watch.liveness config.http.static
     celery.bin.celery celery.apps.worker celery.apps.beat celery.concurrency.prefork celery.concurrency.thread
     kombu.transport.redis kombu.transport.memory gunicorn.app.wsgiapp gunicorn.workers.gthread
     django.core.cache.backends.redis django.db.backends.postgresql.base storages.backends.s3
-    anymail.backends.brevo anymail.backends.sendgrid
+    anymail.backends.brevo
 """
 
 

@@ -1,4 +1,4 @@
-"""Two web servers of one portal count rate limits and failed log-ins together, in the Redis of this run."""
+"""Two web servers of one portal count rate limits and failed sign-ins together, in the Redis of this run."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ EMAIL = "owner@example.org"
 
 @pytest.fixture
 def servers(transactional_db, tmp_path, settings):
-    """Addresses of two gunicorns on this test's database; nothing is counted yet."""
-    # They know nothing of the quick hashes of tests.
+    """The addresses of two gunicorns on this test's database, with empty counters."""
+    # The servers have the hashers of production, which cannot check the fast hashes of tests.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
     UserFactory(email=EMAIL)
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
@@ -37,7 +37,7 @@ def servers(transactional_db, tmp_path, settings):
                 PORT=str(port),
                 RATELIMIT_ENABLE="1",
                 LOGIN_LOCKOUT_FAILURES="6",
-                # The key has to be one and the same, or a cookie of the first were none to the second.
+                # The servers of one portal share their keys.
                 LINK_KEYS="c2V2ZW4gZ3JlZW4gYm9hdHMgYW5kIG9uZSBvYXIhISE=",
             )
             log = tmp_path / f"{name}.log"
@@ -49,7 +49,7 @@ def servers(transactional_db, tmp_path, settings):
 
 
 def log_in(server, *, address, password="wrong", email=EMAIL):  # noqa: S107
-    """As it comes from the proxy in front, which saw `address`."""
+    """Sign in, with the headers of a proxy that saw the client at `address`."""
     headers = {"Host": HOST, "X-Forwarded-For": f"198.51.100.66, {address}", "X-Forwarded-Proto": "https"}
     return httpx.post(
         f"{server}/api/auth/login", json={"email": email, "password": password}, headers=headers, timeout=60

@@ -1,4 +1,4 @@
-"""Worker, beat and several web processes as containers run them, on the PostgreSQL and Redis of this run."""
+"""Worker, beat and several web processes, run as in containers, on the PostgreSQL and Redis of this run."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import OutgoingMail
-from config import metrics
+from config.watch import metrics
 from tests.deploy.conftest import HOST, ROOT, listens, production, running, web_command
 from tests.deploy.jobs import take_a_while
 from tests.factories import UserFactory
@@ -22,8 +22,8 @@ from tests.faults.proxy import Proxy
 from tests.servers import LOOPBACK, free_ports, spawn, stop
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
-WORKER = "celery -A config worker -Q celery --include config.liveness --concurrency 2"
-SWEEP = "celery -A config worker -Q sweep --include config.liveness --concurrency 2"
+WORKER = "celery -A config worker -Q celery --include config.watch.liveness --concurrency 2"
+SWEEP = "celery -A config worker -Q sweep --include config.watch.liveness --concurrency 2"
 BEAT = "celery -A config beat --schedule {folder}/portal-beat"
 
 
@@ -39,7 +39,7 @@ def wait_for(is_true, seconds=60):
 
 
 def verdict(kind, environment):
-    """The container's health check: (exit status, what it says)."""
+    """Run the container's health check; returns (exit status, what it says)."""
     command = [sys.executable, "deploy/healthcheck.py", kind]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     return done.returncode, done.stderr.strip()
@@ -47,14 +47,14 @@ def verdict(kind, environment):
 
 @pytest.fixture
 def environment(transactional_db, tmp_path):
-    """Production on this test's own database, with TMPDIR as a container of its own would have it."""
+    """The environment of production on this test's database, with a TMPDIR of its own, as in a container."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     return production(tmp_path / "data", DATABASE_URL=url, REDIS_URL=os.environ["REDIS_URL"], TMPDIR=str(tmp_path))
 
 
 @pytest.fixture
 def start(environment, tmp_path):
-    """start(line) runs a command of a container; stopped, as a container is, at the end."""
+    """start(line) runs a command of a container. The test ends by stopping it, as a container is stopped."""
     with contextlib.ExitStack() as stack:
 
         def start(line):
@@ -70,12 +70,12 @@ def test_the_compose_file_runs_these_very_commands():
 
     assert f"command: {WORKER}\n" in compose
     assert f"command: {SWEEP}\n" in compose
-    assert f"command: {BEAT.format(folder='/tmp')}\n" in compose  # noqa: S108 - a container's own
+    assert f"command: {BEAT.format(folder='/tmp')}\n" in compose  # noqa: S108 - a path in the container
 
 
 def test_beat_and_worker_send_a_waiting_letter_and_show_signs_of_life(start, environment, tmp_path):
     user = UserFactory(email="waiting@example.org")
-    # A row as a broker that was away leaves it: only beat knows of it.
+    # A row without a task, as after an outage of the broker: only beat finds it.
     OutgoingMail.objects.create(letter="account_exists", to=user.email, context={"user_id": str(user.pk)})
     assert verdict("worker", environment)[0] == verdict("beat", environment)[0] == 1
 
@@ -127,7 +127,7 @@ def test_long_jobs_wait_for_a_worker_of_their_own(start, tmp_path):
 
 
 def test_a_worker_told_of_no_queue_serves_both(start, tmp_path):
-    """As the commands of before there were two."""
+    """Older deployments may still use a command from before there were two queues."""
     for name in settings.CELERY_TASK_QUEUES:
         (tmp_path / name).mkdir()
         take_a_while.apply_async((str(tmp_path / name), 0), queue=name)

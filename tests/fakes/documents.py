@@ -1,12 +1,13 @@
-"""Good and evil files, made on the spot: what tests upload. No sample in here is dangerous when opened."""
+"""Good and malicious files that tests upload, made when they are needed. No sample is dangerous to open."""
 
 import io
+import stat
 import struct
 import zipfile
 import zlib
 from typing import NamedTuple
 
-from fileshare import demo_documents
+from fileshare.demo import office_files
 
 MACRO_TYPE = b"application/vnd.ms-word.document.macroEnabled.main+xml"
 DOCX_TYPE = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
@@ -15,7 +16,7 @@ INSTALLER_CLASS = bytes.fromhex("84100c0000000000c000000000000046")
 
 
 class CountingSource(io.BytesIO):
-    """A source that counts what is read of it, as a bucket would bill it."""
+    """A source that counts the reads and the bytes, as a bucket would bill them."""
 
     def __init__(self, data):
         super().__init__(data)
@@ -29,7 +30,7 @@ class CountingSource(io.BytesIO):
 
 
 class DrippingSource(io.BytesIO):
-    """A source that gives at most 1,000 bytes a read, as a socket may."""
+    """A source that returns at most 1,000 bytes a read, as a socket may."""
 
     def read(self, size=-1):
         return super().read(min(size, 1000) if size >= 0 else 1000)
@@ -39,19 +40,19 @@ class DrippingSource(io.BytesIO):
 
 
 def docx(text="Figures of the year"):
-    return demo_documents.docx("Report", [text])
+    return office_files.docx("Report", [text])
 
 
 def xlsx():
-    return demo_documents.xlsx("Sales", [["Month", "Amount"], ["January", 12.5]])
+    return office_files.xlsx("Sales", [["Month", "Amount"], ["January", 12.5]])
 
 
 def pptx():
-    return demo_documents.pptx("Plans", [("Aims", ["Grow", "Learn"])])
+    return office_files.pptx("Plans", [("Aims", ["Grow", "Learn"])])
 
 
 def png():
-    return demo_documents.png(64, 48)
+    return office_files.png(64, 48)
 
 
 def pdf():
@@ -130,13 +131,27 @@ def parts_of(package):
 
 
 def zipped(parts, compression=zipfile.ZIP_DEFLATED, comment=b""):
-    """A ZIP of {name: content} or of (name, content) pairs."""
+    """A ZIP of {name: content} or of (name or ZipInfo, content) pairs."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", compression) as package:
         for name, content in parts.items() if isinstance(parts, dict) else parts:
-            package.writestr(zipfile.ZipInfo(name), content, compression)
+            package.writestr(zipfile.ZipInfo(name) if isinstance(name, str) else name, content, compression)
         package.comment = comment
     return target.getvalue()
+
+
+def link(name):
+    """The ZipInfo of a symbolic link; its content is what it points to."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def commented(name, comment):
+    """The ZipInfo of an entry with a comment."""
+    info = zipfile.ZipInfo(name)
+    info.comment = comment
+    return info
 
 
 def docx_with(*, drop=(), **replaced):
@@ -156,7 +171,7 @@ def docx_changed(part, old, new):
 
 
 class RawEntry(NamedTuple):
-    """An entry of a ZIP as it is written, true or not: packed bytes, and what the headers claim of them."""
+    """An entry of a ZIP as written: the packed bytes, and what the headers claim about them, true or false."""
 
     name: bytes
     packed: bytes
@@ -248,7 +263,7 @@ def finished_zip(body, directory, count, *, zip64=False, comment=b""):
     return body + directory + end + comment
 
 
-# Evil files
+# Malicious files
 
 
 def windows_program():
@@ -256,7 +271,7 @@ def windows_program():
 
 
 def macro_document():
-    """A .docm, whatever it is renamed to."""
+    """A .docm, whatever its name is."""
     return docx_with(
         types=parts_of(docx())["[Content_Types].xml"].replace(DOCX_TYPE, MACRO_TYPE),
         parts={"word/vbaProject.bin": ole("VBA", "_VBA_PROJECT")},
@@ -264,7 +279,7 @@ def macro_document():
 
 
 def hidden_macros():
-    """A docx that is one by its types, with a macro project nobody declared."""
+    """A docx by its content types, with a macro project that they do not declare."""
     return docx_with(parts={"word/vbaProject.bin": ole("VBA", "_VBA_PROJECT")})
 
 
@@ -274,13 +289,13 @@ def encrypted_docx():
 
 
 def fake_types_zip():
-    """A ZIP that cheats simple detectors by the name of its first entry."""
+    """A ZIP whose first entry has a name by which simple detectors take it for an Office file."""
     return zipped({"[Content_Types].xml": b"<Types/>", "setup.exe": windows_program()})
 
 
 def zip_bomb(gigabytes=10):
-    """A docx with that many GiB of zeros in about as many MiB."""
-    # A flushed stretch of zeros may be repeated: nobody has to compress ten gigabytes.
+    """A docx with `gigabytes` GiB of zeros in about as many MiB."""
+    # Compress one MiB of zeros, flush, and repeat the result: compressing ten GiB would take too long.
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     stretch = deflate.compress(bytes(2**20)) + deflate.flush(zlib.Z_FULL_FLUSH)
     bomb = RawEntry(b"word/media/image1.bmp", stretch * 1024 + deflate.flush(), 2**30)
@@ -289,13 +304,13 @@ def zip_bomb(gigabytes=10):
 
 
 def lying_bomb(part="word/document.xml"):
-    """A docx one part of which unpacks to 64 MiB and claims 1,000 bytes."""
+    """A docx with a part that unpacks to 64 MiB and claims 1,000 bytes."""
     entries = [entry for entry in raw_entries(docx()) if entry.name != part.encode()]
     return raw_zip([*entries, entry_of(part.encode(), bytes(2**26), unpacked=1000)])
 
 
 def overlapping_bomb(count=40):
-    """A docx whose many entries all unpack the same bytes, each quoting the header of the next."""
+    """A docx with many entries that all unpack the same bytes; each entry quotes the header of the next."""
     chain = [entry_of(b"word/media/z.bin", bytes(2**20))]
     for number in reversed(range(count)):
         header = local_header(chain[0])
@@ -317,7 +332,7 @@ def overlapping_bomb(count=40):
 
 
 def same_bytes_twice():
-    """A docx two entries of which are one and the same stretch of the file."""
+    """A docx in which two entries share the same bytes of the file."""
     entries = raw_entries(docx())
     body, directory = b"", b""
     for entry in entries:
@@ -328,7 +343,7 @@ def same_bytes_twice():
 
 
 def xml_bomb(part="[Content_Types].xml", encoding="utf-8"):
-    """A docx one part of which would expand to a billion laughs."""
+    """A docx with a part that would expand to a billion laughs."""
     entities = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
     text = f"<!DOCTYPE a [<!ENTITY l0 'ha'>{entities}]>"
     original = parts_of(docx())[part].decode().partition("?>")[2]
@@ -349,7 +364,7 @@ def program_behind_docx():
 
 
 def gif_script():
-    """A picture by its first bytes, JavaScript by the rest."""
+    """A GIF by its first bytes, JavaScript by the rest."""
     return b"GIF89a/*\0\0\0\0\0*/=1;alert(1);/*" + gif()[13:-1] + b"*/;"
 
 

@@ -1,4 +1,4 @@
-"""Pictures whose EXIF no camera writes."""
+"""Pictures with EXIF data that no camera writes."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ def png_with_cut_exif():
 
 
 def jpeg_on_its_side(tag, kind, *values):
-    """A JPEG to be turned by a quarter that has another tag with values of a TIFF `kind`."""
+    """A JPEG that lies on its side, with one more tag whose values have the TIFF type `kind`."""
     form = {SHORT: "H", SIGNED_SHORT: "h", FLOAT: "f"}[kind]
     packed = struct.pack(f"<{len(values)}{form}", *values)
     entries = sorted(

@@ -1,7 +1,7 @@
-"""Two portals with a line to each service behind them: one process for all, and every part on its own.
+"""Two portals with a line to each service: one in a single process, and one with each part in its own process.
 
 `embedded` is SQLite, the local store and a queue in the web process; `apart` is PostgreSQL, Redis and S3 with
-web, worker and beat. What they have is the fixtures' own: a test that kills or cuts takes nothing from others.
+web, worker and beat. Both belong to these tests alone: a test that kills or cuts disturbs no others.
 """
 
 import contextlib
@@ -17,19 +17,20 @@ import redis
 from psycopg import sql
 
 from tests.faults.mail_server import TAKE, MailServer
-from tests.faults.portal import Portal
+from tests.faults.portal import Portal, eventually
 from tests.faults.proxy import Proxy
+from tests.migrated import POSTGRESQL
 from tests.servers import LOOPBACK, S3_KEYS, new_bucket, start_weed
 
 
 @pytest.fixture(autouse=True)
 def empty_cache():
-    """In place of the one that empties the whole Redis database: here the queue of a living portal is in it."""
+    """Replaces the fixture that empties the whole Redis database, which here holds the queue of a running portal."""
 
 
 @contextlib.contextmanager
 def mail_settings():
-    """A mail server with a line to it, and the settings that lead there."""
+    """(mail server, the line to it, the settings that lead to the line)."""
     server = MailServer()
     line = Proxy(server.address)
     settings = {
@@ -97,12 +98,13 @@ def apart_portal(tmp_path_factory, own_database, own_store):
 
 @pytest.fixture(scope="package")
 def own_database():
-    """The URL, split, of a database beside the run's own."""
+    """The parsed URL of a new database beside the run's own."""
     url = urlsplit(os.environ["DATABASE_URL"])
     url = url._replace(path=f"/test_{url.path.strip('/')}_faults_{secrets.token_hex(4)}")
     name = sql.Identifier(url.path.strip("/"))
     with psycopg.connect(url._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        template = sql.Identifier(os.environ.get(POSTGRESQL, "template1"))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, template))
         try:
             yield url
         finally:
@@ -110,7 +112,7 @@ def own_database():
 
 
 class OwnStore:
-    """An S3 server of ours, which may be killed and started again; its data stays."""
+    """An S3 server that a test may kill and start again; it keeps its data."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -119,7 +121,7 @@ class OwnStore:
         self.bucket = new_bucket(server).name
 
     def start(self):
-        """Start it; it serves by then, under a new address."""
+        """Start the server at a new address; returns when it serves."""
         started = start_weed(self._folder)
         self.pid, self.address = started["pid"], (LOOPBACK, started["port"])
 
@@ -137,11 +139,12 @@ def own_store(tmp_path_factory):
 
 
 def whole(portal):
-    """Every line and process of the portal as it should be, and a mail server that takes what comes."""
+    """Restore every line and process of the portal, and let the mail server take all messages."""
     for line in portal.lines.values():
         line.restore()
     portal.mail.answer = TAKE
     portal.revive()
+    eventually(portal.uses_its_database)
     return portal
 
 
@@ -164,7 +167,7 @@ def apart(apart_portal):
     ]
 )
 def portal(request):
-    """Each of the two, in the run it belongs to."""
+    """Each of the two portals, in the run that has its services."""
     return request.getfixturevalue(request.param)
 
 

@@ -1,4 +1,4 @@
-"""A mail server that takes, refuses for now or refuses for good, as a test wants it."""
+"""A mail server that accepts messages, refuses them for now or refuses them for good, as a test wants it."""
 
 from aiosmtpd.controller import Controller
 
@@ -10,7 +10,7 @@ NEVER = "554 5.7.1 Not here"
 
 
 class MailServer:
-    """Real SMTP on loopback. `answer` is what it says to each message; `taken` holds those it took."""
+    """Real SMTP on loopback. `answer` is its answer to each message; `taken` holds the messages that it accepted."""
 
     def __init__(self):
         self.answer = TAKE
@@ -30,9 +30,9 @@ class MailServer:
         return self.answer
 
     def to(self, address):
-        """The messages taken for that address."""
+        """The accepted messages to that address."""
         return [envelope for envelope in self.taken if address in envelope.rcpt_tos]
 
     def stop(self):
-        """End it."""
+        """Stop the server."""
         self._controller.stop()

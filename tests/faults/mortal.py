@@ -1,7 +1,7 @@
-"""The portal's WSGI application, in a process that dies (SIGKILL) where the file DATA_DIR/die-at tells it to.
+"""The portal's WSGI application, which kills a process (SIGKILL) at the step that the file DATA_DIR/die-at names.
 
-The file holds the name of a step and the id of the process to kill, 0 for the whole web server; it is read
-once. Without it this is config.wsgi.
+The file holds the name of the step and the id of the process to kill, 0 for the whole web server. The application
+deletes the file when it obeys. Without the file this is config.wsgi.
 """
 
 import functools
@@ -12,7 +12,8 @@ import time
 from django.conf import settings
 
 from config.wsgi import application
-from fileshare import completion, inspection, uploads
+from fileshare.content import inspection
+from fileshare.incoming import completion, uploads
 from fileshare.views import store
 
 __all__ = ["application"]
@@ -20,7 +21,7 @@ ORDER = settings.DATA_DIR / "die-at"
 
 
 def reach(step):
-    """Die, or let another die, when this is the step that the order names."""
+    """Kill the process that the file names, if the file names this step."""
     try:
         wanted, pid = ORDER.read_text().split()
         if wanted != step:
@@ -30,7 +31,7 @@ def reach(step):
         return
     if int(pid):
         os.kill(int(pid), signal.SIGKILL)
-        time.sleep(0.2)  # the kernel closes its connections
+        time.sleep(0.2)  # give the kernel time to close its connections
     else:
         os.killpg(0, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The portal as processes of their own, asked over HTTP as anybody asks it."""
+"""The portal in processes of its own. Tests send it HTTP requests, as clients do."""
 
 import contextlib
 import os
@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import psycopg
 
+from tests.migrated import migrate
 from tests.servers import LOOPBACK, free_ports, spawn, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,7 @@ PART_SIZE = 5 * MIB
 PATIENCE_SECONDS = 90
 
 COMMANDS = {
-    # The application of config.wsgi, which dies where a test tells it to.
+    # The application of config.wsgi, which kills a process where a test says so.
     "web": "gunicorn --config python:config.gunicorn tests.faults.mortal:application",
     "worker": "celery -A config worker --concurrency 2",
     "second worker": "celery -A config worker --concurrency 2 --hostname second@%h",
@@ -38,7 +40,7 @@ COMMANDS = {
 
 
 def eventually(act, *, seconds=PATIENCE_SECONDS):
-    """What `act` returns, as soon as that is true; it may be asked often. An AssertionError says what it was last."""
+    """Repeat `act` until its result is true; returns the result. Raises AssertionError with the last one."""
     end = time.monotonic() + seconds
     while True:
         found = act()
@@ -48,11 +50,24 @@ def eventually(act, *, seconds=PATIENCE_SECONDS):
         time.sleep(0.1)
 
 
+def readiness(api, status, **states):
+    """Wait until /readyz answers with `status` and these states of parts.
+
+    On a busy machine a check may be late once, and its part is unavailable for a second.
+    """
+
+    def asked():
+        answer = api.get("/readyz")
+        return answer.status_code == status and states.items() <= answer.json().items()
+
+    eventually(asked)
+
+
 class Portal:
     """A portal of its own under `folder`; `settings` are environment variables, `names` the processes it runs.
 
-    `mail` is its MailServer, `lines` the Proxy to each service by name, `store` its OwnStore if it has one;
-    `database_url` leads past the line to the database, None for SQLite, whose file `sqlite` is.
+    `mail` is its MailServer, `lines` the Proxy to each service by name, `store` its OwnStore if it has one.
+    `database_url` leads to the database directly, without the line. It is None for SQLite, whose file is `sqlite`.
     """
 
     def __init__(self, folder, names, *, mail, lines, database_url=None, sqlite=None, store=None, **settings):
@@ -75,7 +90,7 @@ class Portal:
             "LOG_LEVEL": "WARNING",
             "MULTIPART_THRESHOLD": str(PART_SIZE),
             "PART_SIZE": str(PART_SIZE),
-            # Limited, so that the counters are asked, and never reached.
+            # Set high limits: the portal asks its counters, and no test reaches a limit.
             **{f"RATE_{name}": "100000/m" for name in ("INITIATE", "DOWNLOAD_URL", "LOGIN", "SIGNUP")},
             **settings,
         }
@@ -83,20 +98,20 @@ class Portal:
 
     @contextlib.contextmanager
     def running(self):
-        """Migrated, seeded and running, until the block ends."""
+        """Migrate, seed and run the portal until the block ends."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         try:
-            self.manage("migrate", "--verbosity", "0")
+            migrate(self.environment)
             self.shell(SEED)
             for name in self.names:
                 self.start(name)
             yield self
         finally:
             for name in self._processes:
-                self.kill(name)  # nothing of it outlives the test
+                self.kill(name)  # no process outlives the test
 
     def start(self, name):
-        """Start one of the processes; a web server answers by then."""
+        """Start one of the processes. Returns when a web server answers."""
         command = COMMANDS[name].format(folder=self.folder).split()
         process = spawn([sys.executable, "-m", *command], log=self.log, env=self.environment, cwd=ROOT)
         self._processes[name] = process
@@ -111,19 +126,32 @@ class Portal:
         process.wait()
 
     def revive(self):
-        """Start what a test killed and, having failed, did not start again."""
+        """Start the processes that a failed test has killed and not started again."""
         for name in self.names:
             if self._processes[name].poll() is not None:
                 self.start(name)
 
+    def uses_its_database(self):
+        """True when each of many requests at once got its answer from the database.
+
+        Each process refuses for some seconds after it found the database silent, also when that is over.
+        """
+        facts = {"email": SUPER, "password": PASSWORD}
+        entered = httpx.post(f"{self.url}/api/auth/login", json=facts, timeout=60)
+        if entered.status_code != 200:
+            return False
+        with self.client(Authorization=f"Bearer {entered.json()['access']}") as api, ThreadPoolExecutor(16) as pool:
+            answers = pool.map(lambda _number: api.get("/api/fileshare/folders").status_code, range(32))
+            return set(answers) == {200}
+
     def wait_for_death(self, name):
-        """Wait until a process has been killed by the hand of another, or its own."""
+        """Wait until a process has been killed, by another process or by itself."""
         assert self._processes[name].wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
     def pids(self, name):
-        """The ids of a process and those it has begun."""
+        """The ids of a process and of all its descendants."""
         found = [self._processes[name].pid]
-        for pid in found:  # grows as it goes
+        for pid in found:  # the list grows in the loop
             found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         return found
 
@@ -133,7 +161,7 @@ class Portal:
         return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
     def die_at(self, step, *, pid=0):
-        """Let the next request that comes to `step` of tests.faults.mortal kill `pid`, or (0) the web server."""
+        """Let the next request that reaches `step` of tests.faults.mortal kill `pid`, or the web server (0)."""
         order = self.folder / "data" / "die-at"
         order.with_suffix(".new").write_text(f"{step} {pid}")
         order.with_suffix(".new").rename(order)
@@ -151,7 +179,7 @@ class Portal:
         return self.manage("shell", "--verbosity", "0", "--command", code)
 
     def query(self, statement, *ids):
-        """Execute a statement on the portal's database, past its line; the rows. `?` stand for UUIDs."""
+        """Execute a statement on the portal's database, without the line; returns the rows. `?` stand for UUIDs."""
         if self.database_url:
             with psycopg.connect(self.database_url) as connection:
                 cursor = connection.execute(statement.replace("?", "%s"), ids)
@@ -162,7 +190,7 @@ class Portal:
             return rows
 
     def sqlite_log(self):
-        """Where SQLite writes first."""
+        """SQLite's write-ahead log, the file that it writes to first."""
         return self._sqlite.with_name(f"{self._sqlite.name}-wal")
 
     def space(self, folder_id):
@@ -173,15 +201,15 @@ class Portal:
         return used, reserved
 
     def forget_claims(self):
-        """Let the lease of every completion run out whose process died; the clock is not ours to move."""
+        """End the leases of all completions whose process died. A test cannot move the portal's clock."""
         self.query("UPDATE fileshare_upload SET claimed_at = '2020-01-01 00:00:00' WHERE claimed_at IS NOT NULL")
 
     def client(self, **headers):
-        """Somebody who asks for JSON and is not signed in."""
+        """A client that asks for JSON and is not signed in."""
         return httpx.Client(base_url=self.url, headers={"Accept": "application/json", **headers}, timeout=180)
 
     def signed_in(self, email=SUPER, password=PASSWORD):
-        """A client with that person's access token."""
+        """A client with the access token of that user."""
         answer = httpx.post(f"{self.url}/api/auth/login", json={"email": email, "password": password}, timeout=60)
         assert answer.status_code == 200, answer.text
         return self.client(Authorization=f"Bearer {answer.json()['access']}")
@@ -205,13 +233,13 @@ class Portal:
 
 
 def text_of(size):
-    """So many bytes of text, like no others."""
+    """`size` bytes of text that no other file has."""
     line = f"{uuid.uuid4()} of a file that must come back as it was sent\n".encode()
     return (line * (size // len(line) + 1))[:size]
 
 
 def new_folder(api, **facts):
-    """The id of a fresh folder."""
+    """The id of a new folder."""
     name = f"Folder {uuid.uuid4().hex[:8]}"
     answer = api.post("/api/fileshare/folders", json={"name": name, **facts})
     assert answer.status_code == 201, answer.text
@@ -232,7 +260,7 @@ def begun(api, folder, body):
 
 
 def send(transfer, body):
-    """PUT all that a transfer asks for; what complete wants to hear of it."""
+    """PUT all that a transfer asks for; returns what complete needs to know of it."""
     if transfer["method"] == "PUT":
         answer = httpx.put(transfer["upload_url"], content=body, headers=transfer["headers"], timeout=60)
         assert answer.status_code == 200, answer.text
@@ -252,7 +280,7 @@ def complete(api, transfer, named):
 
 
 def uploaded(api, folder, body):
-    """A File, from initiate to complete."""
+    """Upload a file, from initiate to complete; returns the answer."""
     transfer = begun(api, folder, body)
     answer = complete(api, transfer, send(transfer, body))
     assert answer.status_code == 200, answer.text
@@ -274,7 +302,7 @@ def listed(api, folder):
 
 
 def refusal(answer, *, status=503):
-    """Of a refusal in the contract's words: code and retry_after (None without one)."""
+    """The code and the retry_after (None without one) of a refusal, whose shape it checks."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert set(body) == {"detail", "code"}
@@ -307,15 +335,15 @@ Folder.objects.filter(pk=folder.pk).update(used_bytes=sum(row.size_bytes for row
 
 
 def fill(portal, folder, count):
-    """Put so many files, of which number 7 holds b"7 " 300 times, into a folder in little time."""
+    """Put `count` files into a folder quickly. File number 7 holds b"7 " 300 times."""
     portal.shell(MANY.format(folder=folder, count=count))
 
 
-# --- What a client does that does not give up ------------------------------------------------------
+# --- A client that does not give up ----------------------------------------------------------------
 
 
 def mended(api, transfer, body):
-    """The File of an upload that broke off somewhere: ask what is missing, send it, complete."""
+    """Finish an upload that broke off: ask what is missing, send it, complete. Returns the File."""
     status = api.get(f"/api/fileshare/upload/{transfer['file_id']}")
     assert status.status_code == 200, status.text
     named = {}
@@ -323,7 +351,7 @@ def mended(api, transfer, body):
         named = send(status.json(), body)
         received = [{name: part[name] for name in ("part_number", "etag")} for part in status.json()["received"]]
         named["parts"] = sorted(received + named["parts"], key=lambda part: part["part_number"])
-    elif status.json()["status"] == "pending":  # when its completion died, it is there
+    elif status.json()["status"] == "pending":  # if its completion died, the store has the bytes
         send(status.json(), body)
     answer = complete(api, transfer, named)
     assert answer.status_code == 200, answer.text
@@ -333,7 +361,8 @@ def mended(api, transfer, body):
 SETTLE = """
 from datetime import timedelta
 from django.conf import settings
-from fileshare import reconcile, uploads
+from fileshare.incoming import uploads
+from fileshare.upkeep import reconcile
 from fileshare.storage import get_store
 settings.ORPHAN_GRACE = settings.UPLOAD_LIFETIME = timedelta(0)
 uploads.remove_abandoned()
@@ -344,8 +373,8 @@ print(*[key for key, size, modified in get_store().list("files/")], sep="\\n")
 
 
 def assert_settled(portal, folder, sizes):
-    """Once what was abandoned is cleared away: the folder counts files of `sizes` and no more, and the store
-    holds an object, as it was sent, for each row there is, and nothing else."""
+    """Clear away the abandoned uploads. Then the folder counts exactly the files of `sizes`, and the store holds
+    exactly one object for each row, as it was sent."""
     portal.query("UPDATE fileshare_upload SET expires_at = '2020-01-01 00:00:00'")
     portal.forget_claims()
     objects = portal.shell(SETTLE).split()

@@ -1,4 +1,4 @@
-"""A line between the portal and a service behind it, which a test cuts, freezes and restores."""
+"""A line between the portal and a service, which a test cuts, freezes and restores."""
 
 import contextlib
 import socket
@@ -12,10 +12,10 @@ BLOCK_SIZE = 256 * 1024
 
 
 class Proxy:
-    """Takes connections on a loopback port of its own and passes their bytes on to `upstream`, (host, port).
+    """Accepts connections on a loopback port of its own and passes their bytes on to `upstream`, (host, port).
 
-    Cut, it refuses connections and resets those it had; frozen, it takes them and no byte moves. `upstream`
-    may be changed: a service that was started anew may have another port.
+    When cut, it refuses connections and resets the open ones. When frozen, it accepts connections and moves no byte.
+    A test may change `upstream`: a service that was started again may have another port.
     """
 
     def __init__(self, upstream):
@@ -34,13 +34,13 @@ class Proxy:
             listener, self._listener = self._listener, None
         if listener is not None:
             with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes up whoever waits for a connection
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for a connection
             listener.close()
         self.drop()
         self._moving.set()
 
     def drop(self):
-        """Reset every connection there is; new ones are taken as before."""
+        """Reset every open connection, and go on accepting new ones."""
         with self._lock:
             connections, self._open = self._open, set()
         for each in connections:
@@ -51,7 +51,7 @@ class Proxy:
         self._moving.clear()
 
     def restore(self):
-        """Be a plain line again."""
+        """Pass bytes on again."""
         self._moving.set()
         if self._listener is None:
             self._listener = socket.create_server((LOOPBACK, self.port), backlog=100)
@@ -74,7 +74,7 @@ class Proxy:
             return
         far.settimeout(None)
         with self._lock:
-            if self._listener is None:  # cut in this very moment
+            if self._listener is None:  # cut in the meantime
                 _reset(near)
                 far.close()
                 return
@@ -103,7 +103,7 @@ class Proxy:
 
 
 def _reset(connection):
-    """End a connection as a machine does that has lost its memory."""
+    """Reset a connection, as a machine does that has been restarted."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Expired files are removed by several workers at once, each of them once."""
+"""Several workers at once remove expired files, each file once."""
 
 import pytest
 
@@ -14,7 +14,7 @@ ASK = "from fileshare.tasks import remove_expired_files\nfor _ in range(6): remo
 def test_workers_at_once_remove_each_file_once(portal, api):
     folder, kept = new_folder(api), text_of(100_000)
     fill(portal, folder, COUNT)
-    # Its size would hide no space given back twice.
+    # This file keeps used_bytes above zero, so that space which is given back twice shows.
     uploaded(api, folder, kept)
     assert portal.query("SELECT count(*) FROM fileshare_file WHERE folder_id = ?", folder) == [(COUNT + 1,)]
     portal.query(

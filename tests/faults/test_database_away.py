@@ -1,12 +1,13 @@
-"""PostgreSQL does not answer: everybody is told to come again, and nobody has to start anything when it is back."""
+"""PostgreSQL does not answer: clients are told to try again, and the portal recovers when PostgreSQL is back."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.faults.portal import begun, complete, eventually, new_folder, refusal, send, text_of
+from tests.faults.portal import begun, complete, eventually, new_folder, readiness, refusal, send, text_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.s3]
 PAGES = ("/fileshare/", "/files/", "/notifications", "/profile")
@@ -19,7 +20,7 @@ def api(apart):
 
 
 def many(count, act):
-    """What act() returns, called so often by as many threads as the portal has, and some."""
+    """The results of `count` calls of act(), from more threads than the portal has."""
     with ThreadPoolExecutor(24) as pool:
         return list(pool.map(lambda number: act(), range(count)))
 
@@ -45,14 +46,13 @@ def test_without_a_database_everybody_is_told_to_come_again(apart, api):
         assert int(page.headers["Retry-After"]) > 0
         assert "Not available for the moment" in page.text
     assert api.get("/healthz").status_code == 200
-    ready = api.get("/readyz")
-    assert (ready.status_code, ready.json()["status"], ready.json()["cache"]) == (503, "unavailable", "ok")
+    readiness(api, 503, status="unavailable", cache="ok")
 
     apart.lines["database"].restore()
 
     assert set(many(40, lambda: api.get("/api/fileshare/folders").status_code)) == {200}
     assert browser.get("/fileshare/").status_code == 200
-    eventually(lambda: api.get("/readyz").status_code == 200)
+    readiness(api, 200)
     assert complete(api, transfer, named).status_code == 200
     assert apart.space(folder) == (len(body), 0)
     person = {"email": "after-the-database@example.org", "password": "seven green boats", "name": "Person"}
@@ -60,8 +60,21 @@ def test_without_a_database_everybody_is_told_to_come_again(apart, api):
     eventually(lambda: apart.mail.to(person["email"]))
 
 
+def test_a_database_that_freezes_costs_a_refusal_within_seconds(apart, api):
+    assert set(many(40, lambda: api.get("/api/fileshare/folders").status_code)) == {200}
+    apart.lines["database"].freeze()
+    start = time.monotonic()
+
+    answers = many(8, lambda: refusal(api.get("/api/fileshare/folders")).code)
+
+    assert set(answers) == {"database_unavailable"}
+    assert time.monotonic() - start < 15
+    apart.lines["database"].restore()
+    eventually(lambda: api.get("/api/fileshare/folders").status_code == 200)
+
+
 def test_a_database_that_was_started_anew_is_noticed_by_nobody(apart, api):
-    """Kept connections are dead by then; each is tried before it is used."""
+    """The open connections are dead by then. The portal tries each one before it uses it."""
     assert set(many(40, lambda: api.get("/api/fileshare/folders").status_code)) == {200}
 
     apart.lines["database"].drop()
@@ -109,6 +122,6 @@ def test_a_database_lost_in_the_middle_of_requests_is_no_fault_of_the_portal(apa
     for transfer, named in bodies:
         apart.forget_claims()
         assert complete(api, transfer, named).status_code == 200
-    # What a cut answer promised nobody knows of; it is given up like any other.
+    # A client whose answer was cut does not know of its upload. The upload keeps its space until it is abandoned.
     ((unknown,),) = apart.query("SELECT count(*) FROM fileshare_upload WHERE folder_id = ?", folder)
     assert apart.space(folder) == (500 * len(bodies), 500 * unknown)

@@ -1,4 +1,4 @@
-"""A full disk under the local store, and under the database: a clear refusal, nothing half done, and reads go on."""
+"""A full disk under the local store or the database: a clear refusal, nothing half done, and reads go on."""
 
 import contextlib
 import os
@@ -23,19 +23,20 @@ from tests.faults.portal import (
     new_folder,
     promise,
     read,
+    readiness,
     refusal,
     send,
     text_of,
     uploaded,
 )
 
-pytestmark = [pytest.mark.sqlite, pytest.mark.local]
+pytestmark = [pytest.mark.sqlite, pytest.mark.local, pytest.mark.both]
 SMALL, LARGE = 8 * MIB, 30 * MIB
 """Below and above the size from which on files come in parts; neither fits on a full disk."""
 
 
 class SmallDisk:
-    """A file system of its own, of so many bytes, where this process may mount one."""
+    """A file system of `size_bytes`, if this process may mount one."""
 
     def __init__(self, path, size_bytes):
         self._path = path
@@ -45,11 +46,11 @@ class SmallDisk:
         self.is_mounted = subprocess.run(command, capture_output=True).returncode == 0
 
     def fill(self, *, leave=None):
-        """Take all of its space, or all but about `leave` bytes."""
+        """Fill the disk, or all but about `leave` bytes of it."""
         with self._ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(65536))
-        if leave:  # of tmpfs, which gives it back at once
+        if leave:  # tmpfs gives the space back at once
             os.truncate(self._ballast, self._ballast.stat().st_size - leave)
 
     def free(self):
@@ -57,23 +58,23 @@ class SmallDisk:
         self._ballast.unlink(missing_ok=True)
 
     def unmount(self):
-        """Once nobody uses it."""
+        """Unmount the disk; it goes away when it is no longer in use."""
         if self.is_mounted:
             subprocess.run(["umount", "--lazy", str(self._path)], check=True)
 
 
 class ShortFiles:
-    """Where nothing may be mounted: the system lets no file of the web server grow beyond a size (RLIMIT_FSIZE)."""
+    """Used where mounting is not allowed: limits the size of each file of the web server (RLIMIT_FSIZE)."""
 
     def __init__(self, portal):
         self._portal = portal
 
     def fill(self, *, leave=None):
-        """No file may have more bytes than what is left to it, or than the database's log of writes has."""
+        """Limit each file to `leave` bytes, or else to the size of the database's write-ahead log."""
         self._limit(self._portal.sqlite_log().stat().st_size if leave is None else leave)
 
     def free(self):
-        """No limit any more."""
+        """Remove the limit."""
         self._limit(resource.RLIM_INFINITY)
 
     def _limit(self, size_bytes):
@@ -83,7 +84,7 @@ class ShortFiles:
 
 @pytest.fixture(scope="module")
 def cramped(tmp_path_factory):
-    """A portal whose store lies on one small disk and whose database on another: `store_disk`, `database_disk`."""
+    """A portal with its store on one small disk and its database on another: `store_disk`, `database_disk`."""
     folder = tmp_path_factory.mktemp("cramped")
     (folder / "temporary").mkdir()
     disks = [SmallDisk(folder / "data" / "store", 64 * MIB), SmallDisk(folder / "database", 32 * MIB)]
@@ -126,7 +127,7 @@ def api(cramped):
 
 
 def bytes_of_files(folder):
-    """What lies under a folder of the store; locks and what is made beforehand are empty."""
+    """The bytes on the disk under a folder of the store. Locks and prepared files are empty."""
     return sum(
         path.stat().st_blocks * 512 for path in Path(folder).rglob("*") if path.is_file() and path.name != "ballast"
     )
@@ -151,13 +152,13 @@ def test_a_store_without_space_refuses_and_everything_else_goes_on(cramped, api)
     assert refusal(promise(api, folder, text_of(LARGE))).code == "store_full"
     assert refusal(complete(api, waiting, {}), status=409).code == "not_uploaded"
     assert cramped.space(folder) == (MIB, SMALL + LARGE)
-    # What was promised holds its place; nothing else is left of what was refused.
+    # The unfinished uploads keep their reserved space. The refused requests leave nothing else.
     assert api.post("/api/fileshare/upload/abort", json={"file_id": parts["file_id"]}).status_code == 204
     assert bytes_of_files(cramped.folder / "data" / "store") <= before + 65536
     assert read(api, file["id"]) == kept
     with cramped.signed_in() as other:
         assert [each["id"] for each in listed(other, folder)] == [file["id"]]
-        assert other.get("/readyz").status_code == 200
+        readiness(other, 200)
 
     cramped.store_disk.free()
 
@@ -174,20 +175,21 @@ def test_a_database_without_space_refuses_what_it_cannot_keep_and_is_read_on(cra
     waiting, body = begun(api, folder, kept), text_of(MIB)
     send(waiting, body)
     browser = cramped.browser()
-    assert browser.get("/fileshare/").status_code == 200  # the first look makes a folder of one's own
+    assert browser.get("/fileshare/").status_code == 200  # the first visit makes the user's own folder
     url = api.get(f"/api/client/download/{file['id']}").json()["download-link"]
 
     cramped.database_disk.fill()
 
-    # There may be room in what the database has got already; it is soon used up.
+    # The database may have some free pages, which are soon used up.
     eventually(lambda: promise(api, folder, text_of(10)).status_code == 503)
-    assert refusal(promise(api, folder, text_of(10))).code == "database_unavailable"
-    assert refusal(complete(api, waiting, {})).code == "database_unavailable"
+    assert refusal(promise(api, folder, text_of(10))).code == "disk_full"
+    assert refusal(complete(api, waiting, {})).code == "disk_full"
     facts = {"email": SUPER, "password": PASSWORD}
-    assert refusal(api.post("/api/auth/login", json=facts)).code == "database_unavailable"
+    assert refusal(api.post("/api/auth/login", json=facts)).code == "disk_full"
     assert [each["id"] for each in listed(api, folder)] == [file["id"]]
-    for path in ("/api/users/me", "/api/client/files", "/healthz", "/readyz"):
+    for path in ("/api/users/me", "/api/client/files", "/healthz"):
         assert api.get(path).status_code == 200
+    readiness(api, 200)
     assert browser.get("/fileshare/").status_code == 200
     tail = api.get(url, headers={"Range": "bytes=-10"})
     assert (tail.status_code, tail.content) == (206, kept[-10:])
@@ -200,14 +202,14 @@ def test_a_database_without_space_refuses_what_it_cannot_keep_and_is_read_on(cra
 
 
 def test_a_form_that_finds_no_space_to_wait_in_is_refused(cramped, api, tmp_path):
-    """The folder for temporary files is a disk of its own as often as not."""
+    """The folder for temporary files is often on a disk of its own."""
     folder = new_folder(api)
     limit = ShortFiles(cramped)
-    # More than the database's own files have by then.
+    # Allow more than the size of the database's own files.
     limit.fill(leave=6 * MIB)
     try:
-        for size in (SMALL, 6 * MIB + 10):  # in the middle, and by the last few bytes
-            # A server that refuses half-way hangs up rather than read the rest.
+        for size in (SMALL, 6 * MIB + 10):  # it fails in the middle, and at the last few bytes
+            # A server that refuses a half-read body closes the connection, because it does not read the rest.
             options = {"data": {"folder_id": folder}, "headers": {"Connection": "close"}}
             form = api.post("/api/files/upload", files={"file": ("a.txt", text_of(size))}, **options)
             assert refusal(form).code == "store_full"

@@ -1,4 +1,4 @@
-"""kill -9 at each step of an upload: the client repeats what was not answered, and the file is there once and whole."""
+"""kill -9 at each step of an upload: the client repeats unanswered requests, and the file is there once and whole."""
 
 import random
 import threading
@@ -6,7 +6,7 @@ import threading
 import httpx
 import pytest
 
-from fileshare.completion import DIGEST_AT_ONCE_BYTES
+from fileshare.incoming.completion import DIGEST_AT_ONCE_BYTES
 from tests.faults.portal import (
     MIB,
     PART_SIZE,
@@ -24,12 +24,14 @@ from tests.faults.portal import (
     uploaded,
 )
 
+pytestmark = pytest.mark.both
+
 SMALL, LARGE = 3 * MIB, PART_SIZE + 1000
 ON_BUCKETS = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.s3]
 
 
 def killed(portal, act):
-    """Do what kills the web server, and start it again."""
+    """Call `act`, which kills the web server, and start the server again."""
     with pytest.raises(httpx.TransportError):
         act()
     portal.wait_for_death("web")
@@ -54,7 +56,7 @@ def test_a_web_server_killed_at_each_step_of_an_upload(portal, api):
         portal.die_at(step)
         killed(portal, lambda transfer=transfer, named=named: complete(api, transfer, named))
         if step == "inspected":
-            file = complete(api, transfer, named).json()  # the same call again; else a client that asks first
+            file = complete(api, transfer, named).json()  # repeats the call; at other steps the client asks first
         else:
             file = mended(api, transfer, body)
         assert read(api, file["id"]) == body
@@ -125,14 +127,14 @@ def test_a_store_killed_at_each_step_of_an_upload(portal, api):
 
 
 def mended_parts(api, transfer, body):
-    """Ask what is missing and send it; what complete wants to hear."""
+    """Ask what is missing and send it; returns what complete needs to know of it."""
     status = api.get(f"/api/fileshare/upload/{transfer['file_id']}").json()
     assert status.get("received", []) == []
     return send(status, body)
 
 
 def test_a_web_server_killed_at_random_moments(portal):
-    """Four who upload and repeat what was not answered, while the server dies again and again."""
+    """Four clients upload and repeat unanswered requests, while the web server is killed again and again."""
     with portal.signed_in() as api:
         folder, token = new_folder(api), api.headers["Authorization"]
     over, done, seed = threading.Event(), [], random.randrange(2**32)
@@ -170,7 +172,7 @@ def test_a_web_server_killed_at_random_moments(portal):
 
 
 def repeated(act, status):
-    """The body of the answer with that status, asked for until it comes."""
+    """Repeat the call until it answers with that status; returns the body."""
 
     def ask():
         try:
@@ -201,7 +203,7 @@ def test_a_killed_worker_leaves_its_work_to_the_next(portal, api):
     eventually(lambda: portal.query(tries) == [(1,)])
 
     portal.kill("worker")
-    # More than a completion reads at once for its checksums.
+    # Larger than what a completion reads for its checksums, so that the worker has to compute them.
     folder, body = new_folder(api), text_of(DIGEST_AT_ONCE_BYTES + 1000)
     file = uploaded(api, folder, body)
     assert file["sha256"] in ("", None)

@@ -1,4 +1,4 @@
-"""An archive of more than 4 GiB, and one of a thousand files: exact, in bounded memory, resumed wherever it is cut."""
+"""An archive over 4 GiB, and one of a thousand files: exact, in bounded memory, and resumed wherever it is cut."""
 
 import contextlib
 import functools
@@ -10,12 +10,10 @@ import uuid
 import zipfile
 import zlib
 
-import httpx
 import pytest
 
 from fileshare.storage import crc
-from tests.faults.portal import MIB, fill, new_folder
-from tests.servers import LOOPBACK
+from tests.faults.portal import MIB, fill, new_folder, readiness
 
 GIB = 1024 * MIB
 MOST_GROWTH = 64 * MIB
@@ -36,12 +34,12 @@ Folder.objects.filter(pk=folder.pk).update(used_bytes={total})
 
 @functools.cache
 def crc_of_zeros(size):
-    """The CRC-32 of so many zero bytes."""
+    """The CRC-32 of `size` zero bytes."""
     return zlib.crc32(bytes(size))
 
 
 def sparse_files(portal, folder, sizes):
-    """Files that are holes but for a mark every 64 MiB, made where the store keeps its objects; their ids."""
+    """Make sparse files with a mark every 64 MiB where the store keeps its objects; returns their ids."""
     facts = []
     for size in sizes:
         pk = str(uuid.uuid4())
@@ -63,7 +61,7 @@ def sparse_files(portal, folder, sizes):
 
 @contextlib.contextmanager
 def memory_watched(portal):
-    """Gives a list that holds, at the end, by how many bytes the web server grew at most."""
+    """Yields a list. At the end it holds by how many bytes the web server's memory grew at most."""
     before, most, over = portal.memory(), [0], threading.Event()
 
     def watch():
@@ -80,7 +78,7 @@ def memory_watched(portal):
 
 
 def fetch(answer, file, *, up_to=None):
-    """Write a streamed answer where `file` stands, its zeros as holes; hang up beyond `up_to`."""
+    """Write a streamed answer at the position of `file`, its zeros as holes. Hang up beyond `up_to`."""
     for block in answer.iter_raw(BLOCK_SIZE if up_to is None or up_to > 16 * BLOCK_SIZE else 4096):
         if block == HOLE:
             file.seek(len(block), os.SEEK_CUR)
@@ -91,7 +89,7 @@ def fetch(answer, file, *, up_to=None):
 
 
 def download(api, ids, path, cuts):
-    """Fetch the archive of these files to `path`, cut at each of `cuts` (parts of 1) and resumed; its length."""
+    """Fetch the archive to `path`, cut at each of `cuts` (fractions of it) and resumed; returns its length."""
     with path.open("wb") as file:
         with api.stream("POST", "/api/fileshare/download/bulk", json={"file_ids": ids}) as answer:
             assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/zip")
@@ -147,7 +145,7 @@ def test_an_archive_of_a_thousand_files(portal, api, tmp_path):
         url = page["next"]
     assert len(ids) == count
 
-    for number in range(8):  # each process loads what it needs at its first
+    for number in range(8):  # each process loads what it needs at its first download
         download(api, ids[number : number + 50], tmp_path / "few.zip", [0.5])
     with memory_watched(portal) as growth:
         download(api, ids, tmp_path / "all.zip", [0.4, 0.7])
@@ -163,7 +161,7 @@ def test_an_archive_of_a_thousand_files(portal, api, tmp_path):
 
 
 def test_a_reader_who_hangs_up_costs_nobody_anything(portal, api):
-    """Readers who vanish in the middle of an archive, more than the server has threads."""
+    """More readers than the server has threads hang up in the middle of an archive."""
     folder = new_folder(api)
     fill(portal, folder, 20)
     ids = [row["id"] for row in api.get(f"/api/fileshare/folders/{folder}/files").json()["results"]]
@@ -171,5 +169,5 @@ def test_a_reader_who_hangs_up_costs_nobody_anything(portal, api):
         with api.stream("POST", "/api/fileshare/download/bulk", json={"file_ids": ids}) as answer:
             next(answer.iter_raw(1000))
 
-    assert httpx.get(f"http://{LOOPBACK}:{portal.port}/readyz", timeout=60).status_code == 200
+    readiness(api, 200)
     assert len(api.get(f"/api/fileshare/folders/{folder}/files").json()["results"]) == 20

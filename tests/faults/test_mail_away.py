@@ -1,4 +1,4 @@
-"""The mail server is away or takes nothing: letters wait in the outbox, and go once."""
+"""The mail server is away or refuses messages: letters wait in the outbox, and each is sent once."""
 
 import datetime as dt
 
@@ -7,14 +7,14 @@ from tests.faults.portal import eventually
 
 
 def sign_up(api, name):
-    """An account of name@example.org."""
+    """Make an account of name@example.org."""
     facts = {"email": f"{name}@example.org", "password": "seven green boats", "name": name}
     answer = api.post("/api/auth/signup", json=facts)
     assert answer.status_code == 201, answer.text
 
 
 def letters(portal):
-    """{recipient's name: (tries, seconds from its beginning to its next try, whether it went)} of the outbox."""
+    """The outbox as {recipient's name: (tries, seconds from its creation to its next try, whether it was sent)}."""
     rows = portal.query('SELECT "to", tries, created_at, next_try_at, sent_at IS NOT NULL FROM accounts_outgoingmail')
     return {
         to.partition("@")[0]: (tries, (moment(later) - moment(begun)).total_seconds(), bool(sent))
@@ -23,14 +23,14 @@ def letters(portal):
 
 
 def moment(value):
-    """A time as the database gives it."""
+    """A time as a datetime, whichever database returns it."""
     return dt.datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def waits(portal, name):
-    """Whether the first try of the letter failed and the next one is a good while away."""
+    """Whether the first try of the letter failed and the next one is more than 20 seconds away."""
     tries, seconds, sent = letters(portal)[name]
-    # While it is being sent it is nobody else's for five minutes.
+    # While a worker sends the letter, next_try_at is five minutes ahead: that is no failed try.
     return tries == 1 and 20 < seconds < 200 and not sent
 
 
@@ -50,12 +50,12 @@ def test_a_letter_waits_and_goes_once(portal, api):
     sign_up(api, "at-once")
     eventually(lambda: portal.mail.to("at-once@example.org"))
     assert not any(portal.mail.to(f"{name}@example.org") for name in waiting), "their time has not come"
-    # Their time comes; the clock is not ours to move.
+    # Make the letters due. A test cannot move the portal's clock.
     portal.query("UPDATE accounts_outgoingmail SET next_try_at = created_at WHERE sent_at IS NULL")
 
     eventually(lambda: all(letters(portal)[name][2] for name in waiting))
     assert [letters(portal)[name][0] for name in waiting] == [2, 2, 2]
-    portal.shell("from accounts import mail; mail.send_waiting()")
+    portal.shell("from accounts.notices import mail; mail.send_waiting()")
     for name in (*waiting, "at-once"):
         assert len(portal.mail.to(f"{name}@example.org")) == 1
 

@@ -1,4 +1,4 @@
-"""Redis does not answer: what counts requests waits for it, nothing else does, and no letter is lost."""
+"""Redis does not answer: calls with a rate limit are refused for now, all others work, and no letter is lost."""
 
 import os
 
@@ -14,6 +14,7 @@ from tests.faults.portal import (
     listed,
     new_folder,
     promise,
+    readiness,
     refusal,
     send,
     text_of,
@@ -31,7 +32,7 @@ def api(apart):
 
 
 def reader_of(apart):
-    """The id of somebody who may open no folder yet."""
+    """The id of a new user, who may open no folder yet."""
     seed = "from accounts.models import User; print(User.objects.create_user(email='reader@example.org').pk)"
     return apart.shell(seed).strip()
 
@@ -66,13 +67,12 @@ def test_what_is_counted_waits_and_the_rest_goes_on(apart, api):
     assert refusal(api.patch("/api/users/me", json={"email": "other@example.org"})).code == "cache_unavailable"
     grant = {"user_id": reader, "permission_type": "download"}
     assert api.post(f"/api/fileshare/folders/{folder}/permissions", json=grant).status_code == 201
-    ready = api.get("/readyz")
-    assert (ready.status_code, ready.json()["status"], ready.json()["cache"]) == (200, "degraded", "unavailable")
+    readiness(api, 200, status="degraded", cache="unavailable")
 
     apart.lines["queue"].restore()
 
     assert sign_up(api, "in-time").status_code == 201
-    # Nobody queued the first: beat finds its row. The second goes by the queue or by beat, whoever is faster.
+    # The first letter was not queued, so beat finds its row. The second goes by the queue or by beat.
     eventually(lambda: apart.mail.to("reader@example.org") and apart.mail.to("in-time@example.org"))
     for transfer in waiting:
         eventually(lambda file_id=transfer["file_id"]: api.get(f"/api/files/{file_id}").json())
@@ -82,7 +82,7 @@ def test_what_is_counted_waits_and_the_rest_goes_on(apart, api):
 
 
 def test_a_redis_that_forgot_everything_costs_no_letter(apart, api):
-    """One that keeps nothing on a disk and was started anew: its queues are gone, and who listened to them."""
+    """A Redis without data on a disk is started again: its queues and its listeners are lost."""
     apart.lines["queue"].cut()
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as server:
         server.flushdb()
@@ -91,7 +91,7 @@ def test_a_redis_that_forgot_everything_costs_no_letter(apart, api):
     assert sign_up(api, "after-the-flood").status_code == 201
     eventually(lambda: apart.mail.to("after-the-flood@example.org"))
 
-    # And without the help of the schedule, as before.
+    # The queue also works without the schedule, as before.
     folder, body = new_folder(api), text_of(LARGE)
     file = uploaded(api, folder, body)
     eventually(lambda: api.get(f"/api/files/{file['id']}").json()["sha256"])

@@ -1,4 +1,4 @@
-"""The bucket does not answer: whoever needs it is told to come again, everybody else goes on."""
+"""The bucket does not answer: requests that need it are told to try again, and all others work."""
 
 import threading
 
@@ -14,6 +14,7 @@ from tests.faults.portal import (
     new_folder,
     promise,
     read,
+    readiness,
     refusal,
     send,
     text_of,
@@ -62,10 +63,9 @@ def test_what_needs_the_bytes_is_refused_and_the_rest_goes_on(apart, api):
             assert other.get(path).status_code == 200
         assert promise(other, folder, text_of(10)).status_code == 201, "to sign a URL nobody has to be asked"
     assert browser.get("/fileshare/").status_code == 200
-    ready = api.get("/readyz")
-    assert (ready.status_code, ready.json()["store"]) == (200, "unavailable")
+    readiness(api, 200, store="unavailable")
 
-    # What is taken away is away, and its bytes follow.
+    # Files are deleted at once, and their bytes later.
     for path in (f"/api/files/{doomed['id']}", f"/api/files/trash/{doomed['id']}"):
         assert api.delete(path).status_code == 204
     assert api.post("/api/fileshare/upload/abort", json={"file_id": unwanted["file_id"]}).status_code == 204
@@ -82,7 +82,7 @@ def test_what_needs_the_bytes_is_refused_and_the_rest_goes_on(apart, api):
 
 
 def test_a_download_waits_out_a_store_that_stands_still(apart, api):
-    """The archive has begun when the store stops; the rest of the portal does not wait with it."""
+    """The store stops while the archive is being sent. The rest of the portal does not wait for it."""
     folder = new_folder(api)
     bodies = [text_of(LARGE) for _ in range(2)]
     files = [uploaded(api, folder, body) for body in bodies]
@@ -127,5 +127,5 @@ def test_an_upload_cut_in_the_middle_goes_on_with_the_missing_part(apart, api):
     assert complete(api, transfer, {"upload_id": transfer["upload_id"], "parts": parts}).status_code == 200
     assert read(api, transfer["file_id"]) == body
     assert apart.space(folder) == (len(body), 0)
-    # The worker reads it for its checksums once it may.
+    # When the store is back, the worker reads the file for its checksums.
     eventually(lambda: api.get(f"/api/files/{transfer['file_id']}").json()["sha256"])

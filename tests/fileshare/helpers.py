@@ -1,4 +1,4 @@
-"""Ways to ask the portal, for the tests of folders and files."""
+"""Requests to the portal, for the tests of folders and files."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +10,14 @@ from django.db import connections
 from fileshare.storage import get_store
 from tests.store_client import ask_store, is_in_a_bucket
 
-# Threads see only what is committed; the rows of the migrations come back after each such test.
+# Threads see only committed rows, so these tests commit. Each restores the rows of the migrations afterwards.
 REAL_TRANSACTIONS = pytest.mark.django_db(transaction=True)
 TEXT = b"".join(b"line %05d of the text\n" % number for number in range(250))
 """5,750 bytes."""
 
 
 def at_once(count, act):
-    """What act(0) … act(count - 1) return, called by threads that start together."""
+    """The results of act(0) … act(count - 1), called in threads that start together."""
     start = threading.Barrier(count)
 
     def run(number):
@@ -32,50 +32,50 @@ def at_once(count, act):
 
 
 def content(response):
-    """The bytes of an answer, streamed or not; at the end of a stream the test client closes it."""
+    """The bytes of an answer, streamed or not. The test client closes a stream at its end."""
     return b"".join(response.streaming_content) if response.streaming else response.content
 
 
 def refusal(response):
-    """(status, code) of an answer that refuses."""
+    """(status, code) of a refusal."""
     return response.status_code, response.json()["code"]
 
 
 def objects(prefix=""):
-    """The keys of all that lies in the store."""
+    """The keys of all objects in the store that begin with `prefix`."""
     return [key for key, _size, _modified in get_store().list(prefix)]
 
 
 def path_of(url):
-    """An absolute URL as the test client wants it: its path, or all of it where that leads to a bucket."""
+    """An absolute URL as the test client needs it: its path, or the whole URL if it leads to a bucket."""
     return url if is_in_a_bucket(url) else urlsplit(url).path
 
 
 def send(url, body, content_type="application/octet-stream"):
-    """PUT bytes to a signed URL, as somebody who is not signed in."""
+    """PUT bytes to a signed URL, without signing in."""
     return ask_store("PUT", url, body=body, headers={"Content-Type": content_type})
 
 
 def promise(api, folder, body, filename="report.docx", **facts):
-    """The answer to an initiate for `body`."""
+    """Initiate an upload of `body`; returns the answer."""
     facts = {"folder_id": str(folder.pk), "filename": filename, "size_bytes": len(body), **facts}
     return api.post("/api/fileshare/upload/initiate", facts)
 
 
 def begun(api, folder, body, filename="notes.txt", **facts):
-    """What an initiate for `body` answers, which is promised."""
+    """Initiate an upload of `body`, which must succeed; returns the JSON."""
     answer = promise(api, folder, body, filename, **facts)
     assert answer.status_code == 201, answer.json()
     return answer.json()
 
 
 def send_whole(transfer, body):
-    """PUT the body as an initiate's answer asks; returns the answer."""
+    """PUT the whole body to the URL of an initiate's answer; returns the answer."""
     return send(transfer["upload_url"], body, transfer["headers"].get("Content-Type", "application/octet-stream"))
 
 
 def send_parts(transfer, body):
-    """PUT the parts an initiate's answer asks for; returns what complete wants to hear."""
+    """PUT the parts that an initiate's answer lists; returns the `parts` for complete."""
     size = transfer["part_size"]
     parts = []
     for part in transfer["parts"]:
@@ -87,13 +87,13 @@ def send_parts(transfer, body):
 
 
 def complete(api, transfer, **facts):
-    """The answer to a complete."""
+    """Complete the upload; returns the answer."""
     if "upload_id" in transfer:
         facts.setdefault("upload_id", transfer["upload_id"])
     return api.post("/api/fileshare/upload/complete", {"file_id": transfer["file_id"], **facts})
 
 
 def space(folder):
-    """(used, reserved) bytes of the folder, as the row has them now."""
+    """(used, reserved) bytes of the folder, read from the database now."""
     folder.refresh_from_db()
     return folder.used_bytes, folder.reserved_bytes

@@ -1,17 +1,20 @@
-"""Who may do what: contract §2 as a table, at the model and through every door."""
+"""Who may do what: contract §2 as a table, checked at the model, by API and by page."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import Role
-from fileshare import downloads, folders
+from fileshare import folders
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Visibility
+from fileshare.outgoing import downloads
 from tests.factories import FolderFactory, UserFactory, grant, store_file
 from tests.fileshare.helpers import content, path_of
 
+pytestmark = pytest.mark.both
+
 DOWNLOAD, UPLOAD = PermissionType.DOWNLOAD, PermissionType.UPLOAD
 
-# folder: (who downloads, who uploads). Nobody else does anything; supers alone manage.
+# folder: (who may download, who may upload). Others have no right; only supers manage.
 RIGHTS = {
     "company": ("uploader colleague super", "uploader super"),
     "special": ("super", "super"),
@@ -24,7 +27,7 @@ RIGHTS = {
 
 @pytest.fixture
 def cast(people):
-    """The people, and somebody who is not signed in."""
+    """The people, and a visitor who is not signed in."""
     return {**people, "nobody": AnonymousUser()}
 
 
@@ -34,7 +37,7 @@ def places(people, company_folder, documents, inbox):
     letters = FolderFactory(name="Letters", slug="letters")
     grant(letters, DOWNLOAD, role=Role.objects.get(name="client"))
     for folder in (special, letters, company_folder):
-        # Whoever is switched off may nothing, whatever they were granted.
+        # A user who is switched off has no rights, whatever their grants.
         grant(folder, DOWNLOAD, user=people["off"])
         grant(folder, UPLOAD, user=people["off"])
     return {
@@ -282,7 +285,7 @@ def test_a_right_taken_away_is_gone_at_the_next_request(change, people, company_
     assert browser.get(link, headers={"Accept": "application/json"}).status_code == gone
     assert api.get(link).status_code == gone
     assert browser.get(once, headers={"Accept": "application/json"}).status_code == gone
-    # A signed URL names its maker; whoever opens it, the portal asks for them.
+    # A signed URL names its maker: the portal checks the maker's rights, whichever user opens it.
     assert browser.get(signed).status_code == 404
     assert api.get(f"/api/files/{report.pk}").status_code == gone
     assert api.get(f"/api/fileshare/folders/{company_folder.pk}/files").status_code == gone

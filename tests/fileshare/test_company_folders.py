@@ -1,4 +1,4 @@
-"""A company's folder with its subfolders, made in one go: by the operation, the admin and the command."""
+"""A company's folder with its subfolders, made in one step: by the operation, the admin and the command."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +10,15 @@ from django.db import connections
 from django.http import Http404
 
 from accounts.models import Company
-from audit.models import Action, Event
+from audit.models import Event
 from config.errors import Invalid
 from fileshare import company_folders
+from fileshare.contributions.actions import Action
 from fileshare.models import Folder, Subfolder
 from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
-USUAL = ["vsz-backups", "configs", "migrations", "exports"]
+USUAL = ["VSZ Backups", "Configs", "Migrations", "Exports"]
 
 
 def slugs(folder):
@@ -25,7 +26,7 @@ def slugs(folder):
 
 
 def run(*words):
-    """(output, errors) of the command."""
+    """Run the command; returns (output, errors)."""
     out, err = io.StringIO(), io.StringIO()
     call_command("setup_company_folders", *words, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
@@ -39,7 +40,8 @@ def test_a_company_gets_its_folder_and_the_usual_subfolders(people):
     assert (done.is_new, done.made, done.there) == (True, USUAL, [])
     folder = company.folders.get()
     assert (folder.name, folder.slug, folder.quota_bytes) == ("Acacia", "acacia", 5000)
-    assert slugs(folder) == sorted(USUAL)
+    assert slugs(folder) == ["configs", "exports", "migrations", "vsz-backups"]
+    assert sorted(folder.subfolders.values_list("name", flat=True)) == sorted(USUAL)
     assert Event.objects.filter(action=Action.FOLDER_CREATED, actor=people["super"]).count() == 5
 
 
@@ -50,7 +52,7 @@ def test_again_makes_what_is_missing_and_leaves_the_rest(people, company_folder)
     first = company_folders.set_up(user=people["super"], company_id=company.pk, quota_bytes=1)
     again = company_folders.set_up(user=people["super"], company_id=company.pk)
 
-    assert (first.is_new, first.made, first.there) == (False, USUAL[:3], ["exports"])
+    assert (first.is_new, first.made, first.there) == (False, USUAL[:3], ["Exports"])
     assert (again.is_new, again.made, again.there) == (False, [], USUAL)
     company_folder.refresh_from_db()
     assert company_folder.quota_bytes == quota
@@ -117,7 +119,7 @@ def test_two_at_once_make_one_of_each():
         done = list(pool.map(set_up, range(2)))
 
     assert sorted(row.is_new for row in done) == [False, True]
-    assert slugs(company.folders.get()) == sorted(USUAL)
+    assert slugs(company.folders.get()) == ["configs", "exports", "migrations", "vsz-backups"]
 
 
 # --- The command --------------------------------------------------------------------------------------
@@ -130,8 +132,8 @@ def test_the_command_serves_companies_by_slug_or_name_and_says_what_it_made(db):
     out, _err = run("acacia", "baobab ltd", "--quota", "20 GB")
     again, _err = run("acacia")
 
-    assert "acacia: folder acacia made; made: vsz-backups, configs, migrations, exports" in out
-    assert again == "acacia: folder acacia is there; there before: vsz-backups, configs, migrations, exports\n"
+    assert "acacia: folder acacia made; made: VSZ Backups, Configs, Migrations, Exports" in out
+    assert again == "acacia: folder acacia is there; there before: VSZ Backups, Configs, Migrations, Exports\n"
     assert set(Folder.objects.filter(company__isnull=False).values_list("quota_bytes", flat=True)) == {20 * 2**30}
     assert set(Event.objects.filter(action=Action.FOLDER_CREATED).values_list("actor_email", flat=True)) == {""}
 
@@ -191,7 +193,7 @@ def address(company):
 def test_a_button_on_the_companys_page_sets_up(admin):
     company = CompanyFactory(name="Acacia", slug="acacia")
     assert address(company) in admin.get(f"/admin/accounts/company/{company.pk}/change/").content.decode()
-    assert "vsz-backups\nconfigs" in admin.get(address(company)).content.decode()
+    assert "VSZ Backups\nConfigs" in admin.get(address(company)).content.decode()
 
     response = admin.post(address(company), {"subfolders": "Invoices\nexports", "quota_bytes": "2 GB"}, follow=True)
 
@@ -217,7 +219,7 @@ def test_several_companies_are_set_up_at_once(admin, people):
     rows = list(Company.objects.all())
     chosen = {"action": "set_up_folders", "_selected_action": [row.pk for row in rows]}
     form = admin.post("/admin/accounts/company/", chosen)
-    assert "vsz-backups" in form.content.decode()
+    assert "VSZ Backups" in form.content.decode()
 
     response = admin.post("/admin/accounts/company/", {**chosen, "apply": "1", "subfolders": "a\nb"}, follow=True)
 

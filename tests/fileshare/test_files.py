@@ -10,7 +10,8 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from audit.models import Event
-from fileshare import completion, files, folders, tasks
+from fileshare import checksums, folders, tasks
+from fileshare.incoming import completion
 from fileshare.models import File, Folder, RedeemedLink
 from fileshare.storage import StoreUnavailable, get_store
 from tests.factories import SubfolderFactory, grant, store_file
@@ -239,7 +240,7 @@ def test_another_retention_moves_the_day_of_what_is_there(people, company_folder
 
 
 def test_a_retention_that_ends_while_a_form_is_read_holds_for_its_file(people, company_folder, api_as, monkeypatch):
-    """The folder that came with the request is as old as its body was long."""
+    """The folder may change while the body arrives, so its retention is read when the file is stored."""
     look = completion.inspection.inspect
 
     def meanwhile(*args, **kwargs):
@@ -356,7 +357,7 @@ def test_one_file_without_bytes_does_not_hold_up_the_others(people, company_fold
 
 
 def altered(file, body):
-    """The file, of whose checksums only the CRC-32 was known, over other bytes of the same size."""
+    """Put other bytes of the same size in the store; the row keeps the CRC-32 only. Returns the file."""
     File.objects.filter(pk=file.pk).update(sha256="")
     get_store().delete(file.object_key)
     get_store().write(file.object_key, io.BytesIO(body), size_limit=len(body))
@@ -367,12 +368,12 @@ def altered(file, body):
 def test_other_bytes_than_those_that_came_are_told_and_leave_the_row_as_it_is(people, company_folder, caplog, api_as):
     file = store_file(user=people["uploader"], folder=company_folder, filename="a.txt", content=b"words")
     crc32 = altered(file, b"swords"[:5]).crc32
-    assert b"".join(files.read(file, 0, 5)) == b"sword"
-    assert not files.read_checksums(file)
+    assert b"".join(checksums.bytes_of(file, 0, 5)) == b"sword"
+    assert not checksums.compute(file)
 
     for row in (file, File.objects.get()):
         assert (row.sha256, row.crc32) == ("", crc32) == ("", zlib.crc32(b"words"))
-    [first, _second] = [entry for entry in caplog.records if entry.name == "fileshare.files"]
+    [first, _second] = [entry for entry in caplog.records if entry.name == "fileshare.checksums"]
     assert first.levelname == "ERROR"
     assert str(file.pk) in first.getMessage()
 
@@ -385,7 +386,7 @@ def test_an_altered_file_holds_up_no_others_and_is_not_read_again_and_again(peop
     altered(first, b"other 0")
     altered(second, b"words 1")
 
-    assert files.complete_checksums(limit=1) == 1
+    assert checksums.complete(limit=1) == 1
     second.refresh_from_db()
     assert second.sha256 == hashlib.sha256(b"words 1").hexdigest()
     with monkeypatch.context() as unread:

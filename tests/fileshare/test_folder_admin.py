@@ -1,4 +1,4 @@
-"""Folders in the Django admin: the same operations, the same rules, the same log."""
+"""Folders in the Django admin: the same operations, rules and log as elsewhere."""
 
 import re
 
@@ -6,8 +6,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit.models import Action, Event
-from fileshare import folders, uploads
+from audit.models import Event
+from fileshare import folders
+from fileshare.contributions.actions import Action
+from fileshare.incoming import uploads
 from fileshare.models import Folder, FolderPermission, PermissionType, Subfolder, Upload
 from tests.factories import FolderFactory, SubfolderFactory, grant
 
@@ -24,7 +26,7 @@ def form(folder=None, *, subfolders=(), permissions=(), **changes):
         "type_policy": "general",
         "retention_days": "30",
         "quota_bytes": str(folder.quota_bytes) if folder else "1000000",
-        # The page keeps what it first showed of a field whose default is worked out.
+        # For a field with a computed default, the page also sends the value that it showed first.
         "initial-quota_bytes": str(folder.quota_bytes) if folder else "",
         **changes,
     }
@@ -64,7 +66,7 @@ def test_a_folder_is_made_with_its_subfolders_and_grants_and_it_is_recorded(admi
 
 @pytest.mark.postgres
 def test_a_form_that_deletes_locks_no_row_before_the_guard_of_legal_holds(admin):
-    """Or it, a purge and a hold that is placed would wait for one another in a ring."""
+    """Otherwise the form, a purge and a new hold could wait for one another: a deadlock."""
     folder = FolderFactory()
     old = SubfolderFactory(folder=folder)
     gone = {"id": str(old.pk), "name": old.name, "slug": old.slug, "DELETE": "on"}

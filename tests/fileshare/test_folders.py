@@ -1,4 +1,4 @@
-"""Folders, subfolders and grants by API: made, changed and removed by supers."""
+"""Folders, subfolders and grants by API: supers make, change and delete them."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_a_folder_without_a_company_is_special_and_has_defaults(boss, settings):
     shown = boss.post(FOLDERS, {"name": "Templates"}).json()
 
     assert (shown["kind"], shown["company"], shown["type_policy"]) == ("special", None, "general")
-    assert (shown["quota_bytes"], shown["retention_days"]) == (50 * 2**30, 30)
+    assert (shown["quota_bytes"], shown["retention_days"]) == (10 * 2**30, 30)
 
 
 @pytest.mark.parametrize(

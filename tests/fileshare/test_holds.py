@@ -1,4 +1,4 @@
-"""Legal holds: what is held stays, whoever or whatever would delete it, and goes its usual way when released."""
+"""Legal holds: a held file cannot be deleted by any user or task. After the release it can be deleted as usual."""
 
 import contextlib
 import datetime as dt
@@ -14,14 +14,17 @@ from django.http import Http404
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import privacy
+from accounts import keepers
 from accounts.models import Notification, NotificationPreference, User
-from accounts.notifications import notify
+from accounts.notices.notifications import notify
+from accounts.privacy import subject_rights
 from audit.models import Event
 from config.errors import Refused
-from fileshare import files, folders, holds, lifecycle, reconcile, shares, tasks
+from fileshare import files, folders, holds, tasks
 from fileshare.models import File, Folder, FolderPermission, Hold, ScanState, ShareLink
+from fileshare.sharing import shares
 from fileshare.storage import get_store
+from fileshare.upkeep import lifecycle, reconcile
 from tests.factories import PASSWORD, SubfolderFactory, proved, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once
 
@@ -32,7 +35,7 @@ WHY = "Court of Nairobi, case 12"
 
 @pytest.fixture
 def hold_on(people):
-    """hold_on(file=…) is a hold of the super's on a file, a folder or a user."""
+    """hold_on(file=…) is a hold of the super on a file, a folder or a user."""
 
     def place(**target):
         ((name, row),) = target.items()
@@ -43,14 +46,14 @@ def hold_on(people):
 
 @pytest.fixture
 def mine(people):
-    """A file in the uploader's own folder."""
+    """A file in the uploader's personal folder."""
     folder = folders.personal_folder(people["uploader"])
     return store_file(user=people["uploader"], folder=folder, filename="mine.docx")
 
 
 @pytest.fixture
 def held(hold_on, people, mine):
-    """held(kind) is the file `mine`, held by way of itself, its folder, its uploader or its folder's owner."""
+    """held(kind) is (`mine`, hold). The hold is on the file, its folder, its uploader or its folder's owner."""
 
     def place(kind):
         if kind == "owner":
@@ -111,6 +114,7 @@ def test_what_makes_no_sense_is_refused(people, report, hold_on):
     assert hold_on(file=report).is_live, "and it can be placed anew"
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("targets", [[], ["file", "user"], ["file", "folder", "user"]])
 def test_the_database_knows_that_a_hold_is_on_one_thing(targets, people, report):
     rows = {"file": report, "folder": report.folder, "user": people["client"]}
@@ -119,6 +123,7 @@ def test_the_database_knows_that_a_hold_is_on_one_thing(targets, people, report)
         Hold.objects.create(reason=WHY, **{name: rows[name] for name in targets})
 
 
+@pytest.mark.both
 def test_a_live_hold_protects_its_row_and_an_ended_one_goes_with_it(people, report, hold_on):
     hold = hold_on(file=report)
     with pytest.raises(ProtectedError):
@@ -225,6 +230,7 @@ def test_quarantine_deletes_nothing_that_is_held(people, report, hold_on):
     assert refusal(files.purge_quarantined, by=people["super"], file_id=report.pk) == (409, "legal_hold")
 
 
+@pytest.mark.both
 @pytest.mark.local
 def test_reconcile_leaves_what_is_held(report, hold_on):
     hold_on(file=report)
@@ -235,10 +241,11 @@ def test_reconcile_leaves_what_is_held(report, hold_on):
     assert get_store().head(report.object_key) is not None
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("kind", ["file", "folder", "user"])
 def test_a_bucket_removes_nothing_where_something_is_held(kind, people, report, hold_on, commits, monkeypatch):
     asked = []
-    monkeypatch.setattr("config.queue.app.send_task", lambda task, **options: asked.append(task))
+    monkeypatch.setattr("config.outside.queue.app.send_task", lambda task, **options: asked.append(task))
     prefix = f"files/{report.folder.slug}/"
     before = lifecycle.safety_net()
     target = {"file": report, "folder": report.folder, "user": people["uploader"]}[kind]
@@ -262,17 +269,17 @@ def test_a_bucket_removes_nothing_where_something_is_held(kind, people, report, 
 def test_an_account_under_a_hold_can_be_closed_and_is_not_erased(kind, held, people):
     file, hold = held(kind)
     user = people["uploader"]
-    privacy.close_account(user=user, password=PASSWORD, email=user.email)
+    subject_rights.close_account(user=user, password=PASSWORD, email=user.email)
 
     with time_machine.travel(timezone.now() + dt.timedelta(days=31), tick=False):
-        assert privacy.erase_closed() == 0
+        assert subject_rights.erase_closed() == 0
         user.refresh_from_db()
         assert (user.erased_at, user.email) == (None, "uploader@example.org")
         assert File.objects.filter(pk=file.pk).exists()
-        assert len(privacy.vetoes(user)) == 1
-        assert WHY in privacy.vetoes(user)[0]
+        assert len(keepers.vetoes(user)) == 1
+        assert WHY in keepers.vetoes(user)[0]
         holds.release(by=people["super"], hold_id=hold.pk, reason="over")
-        assert privacy.erase_closed() == 1
+        assert subject_rights.erase_closed() == 1
 
     assert not File.objects.filter(pk=file.pk).exists()
 
@@ -280,8 +287,8 @@ def test_an_account_under_a_hold_can_be_closed_and_is_not_erased(kind, held, peo
 def test_a_held_file_elsewhere_keeps_its_uploader_s_account_and_nobody_else_s(people, report, hold_on):
     hold_on(folder=report.folder)
 
-    assert privacy.vetoes(people["uploader"])
-    assert not privacy.vetoes(people["colleague"])
+    assert keepers.vetoes(people["uploader"])
+    assert not keepers.vetoes(people["colleague"])
 
 
 def test_a_held_account_is_not_erased_on_request_either(people, hold_on):
@@ -289,7 +296,7 @@ def test_a_held_account_is_not_erased_on_request_either(people, hold_on):
     hold_on(user=user)
 
     facts = {"by": people["super"], "user_id": user.pk, "reason": "A letter."}
-    assert refusal(privacy.erase_now, **facts) == (409, "legal_hold")
+    assert refusal(subject_rights.erase_now, **facts) == (409, "legal_hold")
 
     user.refresh_from_db()
     assert user.is_active
@@ -297,7 +304,7 @@ def test_a_held_account_is_not_erased_on_request_either(people, hold_on):
 
 @pytest.fixture
 def leaving(people, mine, report):
-    """The uploader, closed a month ago: a notice, a wish, grants, a link, two files of their own and one elsewhere."""
+    """The uploader, closed a month ago, with a notice, a preference, grants, a link and files in two folders."""
     user = people["uploader"]
     store_file(user=user, folder=mine.folder, filename="second.docx")
     shares.create(user=user, file_id=report.pk, permission="view", expires_in=dt.timedelta(hours=1))
@@ -309,7 +316,7 @@ def leaving(people, mine, report):
 
 @contextlib.contextmanager
 def at_the_first_delete(model, act):
-    """`act` is done once, when the first row of the model has gone and its transaction has not ended."""
+    """Call `act` once, after the first delete of a row of the model and before its transaction ends."""
     acts = [act]
 
     def receive(**facts):
@@ -323,6 +330,7 @@ def at_the_first_delete(model, act):
         post_delete.disconnect(receive, sender=model)
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(
     ("first", "left"),
     [
@@ -338,12 +346,12 @@ def test_a_hold_placed_in_the_middle_of_an_erasure_keeps_what_is_left(
     monkeypatch.setattr("fileshare.privacy.ERASED_AT_ONCE", 1)
 
     with at_the_first_delete(first, lambda: hold_on(file=report)):
-        assert privacy.erase_closed() == 0
+        assert subject_rights.erase_closed() == 0
 
     assert left(leaving).count() == 1
-    assert privacy.erase_closed() == 0
+    assert subject_rights.erase_closed() == 0
     holds.release(by=people["super"], hold_id=Hold.objects.get().pk, reason="over")
-    assert privacy.erase_closed() == 1
+    assert subject_rights.erase_closed() == 1
     assert not left(leaving).exists()
 
 
@@ -358,6 +366,7 @@ def test_nothing_is_left_to_hold_of_an_erased_account(people):
 # --- At once ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both
 @REAL_TRANSACTIONS
 @pytest.mark.parametrize("kind", ["file", "folder", "user"])
 def test_deleted_and_held_at_once_one_of_both_wins(kind, people, company_folder):
@@ -383,14 +392,14 @@ def test_deleted_and_held_at_once_one_of_both_wins(kind, people, company_folder)
     for row, code in zip(rows, codes[::2], strict=True):
         row.refresh_from_db()
         assert (row.deleted_at is not None) == (code == "deleted")
-    # Whatever was deleted was deleted before the hold was there: no delete is later than it in the log.
+    # Each delete came before the hold: the log has no later one.
     first_hold = Event.objects.filter(action="hold_placed").order_by("created_at").first()
     if kind != "file":
         assert not Event.objects.filter(action="delete", created_at__gt=first_hold.created_at).exists()
 
 
 def somebody_waits():
-    """True as soon as another session stands in the queue for the lock of holds."""
+    """True once another session waits for the lock of holds, False after about ten seconds."""
     with connection.cursor() as cursor:
         for _try in range(2000):
             cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -400,6 +409,7 @@ def somebody_waits():
     return False
 
 
+@pytest.mark.both
 @pytest.mark.postgres
 @REAL_TRANSACTIONS
 def test_a_hold_waits_for_a_batch_of_an_erasure_and_keeps_the_rest(people, leaving, report, hold_on):
@@ -414,13 +424,14 @@ def test_a_hold_waits_for_a_batch_of_an_erasure_and_keeps_the_rest(people, leavi
             assert begun.wait(30)
             return hold_on(file=report).is_live
         with at_the_first_delete(FolderPermission, meanwhile):
-            return privacy.erase_closed()
+            return subject_rights.erase_closed()
 
     assert at_once(2, act) == [0, True]
     assert waited == [True]
     assert ShareLink.objects.filter(created_by=leaving).exists()
 
 
+@pytest.mark.both
 @pytest.mark.postgres
 @REAL_TRANSACTIONS
 def test_a_hold_waits_for_a_delete_under_way(people, report):
@@ -439,6 +450,7 @@ def test_a_hold_waits_for_a_delete_under_way(people, report):
     assert at_once(2, act) == [True, True]
 
 
+@pytest.mark.both
 @REAL_TRANSACTIONS
 def test_held_twice_at_once_it_is_held_once(people, report):
     def act(number):

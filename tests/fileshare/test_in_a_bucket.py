@@ -1,4 +1,4 @@
-"""Uploads, clean-up, recalculation and reconciliation where the store is a bucket."""
+"""Uploads, clean-up, recalculation and reconciliation with a bucket as the store."""
 
 import datetime as dt
 import hashlib
@@ -9,9 +9,12 @@ import pytest
 import time_machine
 from django.core.management import call_command
 
-from fileshare import completion, quotas, reconcile, tasks
+from fileshare import tasks
+from fileshare.incoming import completion
 from fileshare.models import File, Upload
+from fileshare.space import quotas
 from fileshare.storage import get_store
+from fileshare.upkeep import reconcile
 from tests.factories import store_file
 from tests.fileshare.helpers import complete, objects, promise, space
 from tests.servers import new_bucket, use_bucket
@@ -22,7 +25,7 @@ TEXT = b"twenty bytes of text"
 
 @pytest.fixture(autouse=True)
 def bucket(s3_server, settings):
-    """The portal on a bucket of this test's own; above 5 MiB a file comes in parts."""
+    """Use a new bucket; files of more than 5 MiB are uploaded in parts."""
     bucket = new_bucket(s3_server)
     use_bucket(settings, bucket.endpoint_url, bucket.name)
     settings.MULTIPART_THRESHOLD_BYTES = settings.PART_SIZE_BYTES = 5 * settings.MIB
@@ -35,7 +38,7 @@ def api(api_as):
 
 
 def sent(transfer, body):
-    """PUT all of it, in as many requests as the transfer asks for; what complete wants to hear of it."""
+    """PUT the body, whole or in parts as the transfer says; returns the facts for complete."""
     if transfer["method"] == "PUT":
         httpx.put(transfer["upload_url"], content=body, headers=transfer["headers"]).raise_for_status()
         return {}
@@ -54,7 +57,7 @@ def test_a_file_arrives_whole_and_its_checksums_with_it_or_after(
 ):
     monkeypatch.setattr(completion, "DIGEST_AT_ONCE_BYTES", size if at_once else size - 1)
     asked = []
-    monkeypatch.setattr("config.queue.app.send_task", lambda task, **options: asked.append(task))
+    monkeypatch.setattr("config.outside.queue.app.send_task", lambda task, **options: asked.append(task))
     body = (TEXT * (size // len(TEXT) + 1))[:size]
     transfer = promise(api, company_folder, body, "notes.txt").json()
 
@@ -117,7 +120,7 @@ def test_orphans_go_missing_ones_are_told_and_leftovers_are_swept(api, people, c
     assert get_store().head(f"staging/{left}")
     assert reconcile.reconcile().removed == 0
     assert objects("files/gone/") != []
-    # The service keeps its own time and believes no signature of another day: it is the grace that shrinks.
+    # The service has its own clock and refuses signatures of another day, so the test shortens the grace instead.
     settings.ORPHAN_GRACE, settings.UPLOAD_LIFETIME = dt.timedelta(0), dt.timedelta(0)
 
     out = io.StringIO()

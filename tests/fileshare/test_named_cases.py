@@ -1,4 +1,4 @@
-"""The five cases the portal was ordered with, from end to end."""
+"""The five cases named in the order for the portal, from end to end."""
 
 import datetime as dt
 import re

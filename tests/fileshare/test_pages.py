@@ -1,4 +1,4 @@
-"""The pages about folders and files, for everybody who may come by."""
+"""The pages about folders and files, for each kind of user."""
 
 import re
 

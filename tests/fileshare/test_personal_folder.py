@@ -1,12 +1,13 @@
-"""Everybody's own folder: made on first use, with a quota of its own, private unless its owner says otherwise."""
+"""Each user's personal folder: made on first use, with its own quota, private but for files the owner publishes."""
 
 import io
 
 import pytest
 from django.utils import translation
 
-from audit.models import Action, Event
+from audit.models import Event
 from fileshare import folders
+from fileshare.contributions.actions import Action
 from fileshare.models import File, Folder
 from tests.factories import store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once

@@ -1,4 +1,4 @@
-"""Tags: put on and taken off by whoever may change the file, and suggested from what one may download."""
+"""Tags: users who may change a file add and remove them; suggestions come from files a user may download."""
 
 import json
 
@@ -7,8 +7,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from audit.models import Action, Event
+from audit.models import Event
 from fileshare import folders, tags
+from fileshare.contributions.actions import Action
 from fileshare.models import File, Folder, Tag
 from tests.factories import grant, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once

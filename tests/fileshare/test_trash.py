@@ -1,16 +1,18 @@
 """The trash: a deleted file is out of reach, counted, restored within its days, and then purged."""
 
 import datetime as dt
+import uuid
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from audit.models import Event
-from fileshare import downloads, files, folders, tasks
+from fileshare import files, folders, tasks
 from fileshare.models import File, FolderPermission
+from fileshare.outgoing import downloads
 from fileshare.storage import get_store
-from tests.factories import SubfolderFactory, store_file
+from tests.factories import FolderFactory, SubfolderFactory, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, content, refusal, space
 
 START = dt.datetime(2031, 5, 1, 12, tzinfo=dt.UTC)
@@ -280,7 +282,7 @@ def test_after_seven_days_it_is_gone(people, company_folder, api_as, time_machin
     assert in_trash_of(api_as("uploader")) == [str(file.pk)]
     time_machine.move_to(START + 7 * DAY, tick=False)
 
-    # Even before a worker comes.
+    # It is out of the trash before a worker has purged it.
     assert in_trash_of(api_as("uploader")) == []
     assert refusal(restore_by_api(api_as("uploader"), file.pk)) == (404, "not_found")
     with commits():
@@ -337,7 +339,7 @@ def test_a_restored_file_keeps_its_day(people, company_folder, time_machine):
 
 @REAL_TRANSACTIONS
 def test_two_workers_purge_each_file_once(people, company_folder):
-    """Four lay in the trash long enough, two expired there, two expired in the folder; two are to stay."""
+    """Four files were in the trash long enough, two expired there, two expired in the folder, two must stay."""
     rows = [
         store_file(user=people["uploader"], folder=company_folder, filename="a.txt", content=b"%d" % number)
         for number in range(10)
@@ -455,7 +457,7 @@ def test_the_trash_is_found_from_my_files_and_from_folders(page_as, company_fold
 def test_lists_walk_an_index_that_holds_no_other_rows(place, people, company_folder):
     user = people["uploader"]
     folder = folders.visible_folder(user=user, folder_id=company_folder.pk)
-    below = SubfolderFactory(folder=company_folder)
+    below, other = SubfolderFactory.create_batch(2, folder=company_folder)
     live = File.objects.in_folder(folder, user).order_by("-uploaded_at", "-pk")
     rows = {
         "file_live_in_folder": live,
@@ -463,10 +465,26 @@ def test_lists_walk_an_index_that_holds_no_other_rows(place, people, company_fol
         "file_live_in_subfolder": live.filter(subfolder=below),
         "file_trash": File.objects.restorable_by(user).order_by("-deleted_at", "-pk"),
     }[place]
+    places = [folder, *FolderFactory.create_batch(9)]
+    # Enough rows, in the trash and out of it, for the planner to choose by the indexes alone.
+    moments = [START + dt.timedelta(minutes=n) for n in range(2000)]
+    File.objects.bulk_create(
+        File(
+            id=uuid.uuid4(),
+            folder=places[n % 10],
+            subfolder={0: None, 1: below}.get(n // 10 % 8, other),
+            filename=f"{n}.txt",
+            size_bytes=1,
+            object_key=f"{n}",
+            uploaded_by=user,
+            uploaded_at=moment,
+            deleted_at=moment + DAY if n // 10 % 3 == 2 else None,
+        )
+        for n, moment in enumerate(moments)
+    )
     if connection.vendor == "postgresql":
-        # So small a table it would rather read whole.
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+            cursor.execute("ANALYZE; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
             cursor.execute("SET LOCAL enable_sort = off")
 
     plan = rows.with_details(user)[:101].explain()

@@ -196,6 +196,13 @@ test("an upload whose parts are put together already is completed, and no part i
   assert.deepEqual([job.state, puts().length], ["done", 0]);
 });
 
+test("what the server says of a finished file is kept", async () => {
+  portal = () => [200, { note: "It is a HEIC." }];
+  const job = begun({ file_id: "f", method: "PUT", upload_url: "/put", headers: {}, expires_in: 900 });
+  await job.run();
+  assert.deepEqual([job.state, job.note], ["done", "It is a HEIC."]);
+});
+
 test("a single PUT whose answer was lost is completed; only bytes that never came are sent again", async () => {
   const single = { file_id: "f", method: "PUT", upload_url: "/put", headers: {}, expires_in: 900 };
   for (const came of [true, false]) {

@@ -48,7 +48,7 @@ test("only errors that may pass are tried again, and not for ever", async () => 
   assert.equal(isTransient({ status: 404 }), false);
   assert.equal(isTransient({ status: 400, code: "invalid" }), false);
   assert.equal(isTransient({ status: 400, code: "RequestTimeout" }), true);
-  assert.equal(isTransient({ status: 409, code: "upload_completing" }), true);
+  assert.equal(isTransient({ status: 409, code: "upload_completing", retryAfter: 2 }), true);
 });
 
 test("whoever waits is told before each wait, and how long", async () => {

@@ -3,15 +3,16 @@
 import pytest
 from django.utils import timezone
 
-from payments import daraja, transactions
+from payments import transactions
 from payments.models import Status, Transaction
+from payments.mpesa import daraja
 from tests.factories import PlanFactory
 from tests.payments.daraja import PHONE, simulated  # noqa: F401 - a fixture
 
 
 @pytest.fixture(autouse=True)
 def _no_outage():
-    """A Daraja that did not answer one test is another one in the next."""
+    """End an outage of Daraja that an earlier test has begun."""
     daraja.outage.ended()
     yield
     daraja.outage.ended()
@@ -25,13 +26,13 @@ def plan(db):
 
 @pytest.fixture
 def payer(people):
-    """A client of no company."""
+    """A client without a company."""
     return people["client"]
 
 
 @pytest.fixture
 def submitted(payer, plan):
-    """submitted() is a payment whose phone was asked just now; facts may be set."""
+    """submitted() is a payment that was pushed to its phone just now; `facts` may be set."""
 
     def make(**facts):
         number = Transaction.objects.count()

@@ -1,11 +1,11 @@
-"""Kills (SIGKILL) a process of the portal at the first, second, … last step of what it does with a payment.
+"""Kills (SIGKILL) a process of the portal at the first, second, … last step of its work on a payment.
 
     python -m tests.payments.crash process PAYMENT
     python -m tests.payments.crash start PAYMENT
 
-The portal is that of the environment (DATABASE_URL, DATA_DIR). A step is a statement that changes a row, or
-a request to Daraja, and the kill comes before it. Each run meets what the killed ones left; the last one runs
-to its end. Prints how many were killed.
+The environment (DATABASE_URL, DATA_DIR) names the portal. The kill comes before a statement other than SELECT, or
+before or after a push to Daraja. Each run meets what the killed ones left; the last one runs to its end. Prints the
+number of kills.
 """
 
 import os
@@ -21,14 +21,15 @@ from django.conf import settings
 from django.db import connection
 
 from config.errors import Refused
-from payments import callback_records, daraja, transactions
+from payments import transactions
 from payments.models import Transaction
+from payments.mpesa import callback_records, daraja
 
 PHONE = "254712345678"
 
 
 class KilledAt:
-    """Counts steps, and kills before the given one."""
+    """Counts the steps, and kills the process at the given one."""
 
     def __init__(self, step):
         self._left = step

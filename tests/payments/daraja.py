@@ -1,4 +1,4 @@
-"""A simulated Daraja for tests, over real HTTP; and what M-Pesa would say, without it."""
+"""A simulated Daraja for tests, over real HTTP, and M-Pesa's callbacks without it."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 from django.conf import settings as project
 from django.test import Client
 
-from payments import callback_records
 from payments.models import Transaction
+from payments.mpesa import callback_records
 from payments.simulator import beside
 
 PHONE = "254712345678"
@@ -15,19 +15,19 @@ PHONE = "254712345678"
 
 @pytest.fixture(name="daraja")
 def simulated(settings):
-    """The simulator, with payers who take no time; its callbacks go to settings.MPESA_CALLBACK_URL."""
+    """The simulator, with payers who answer at once; it calls back settings.MPESA_CALLBACK_URL."""
     settings.MPESA_ENV = "simulator"
     settings.MPESA_TIMEOUT_SECONDS = settings.MPESA_CONNECT_TIMEOUT_SECONDS = 5
     simulator = beside.make(delay=0.0, slow=1.0, late=0.0).start()
     settings.MPESA_BASE_URL = simulator.url
     yield simulator
     simulator.stop()
-    # A call that is on its way must not reach the portal of the next test.
+    # Wait for calls on their way, so that none reaches the portal of the next test.
     simulator.wait_for_calls()
 
 
 def phone_of(digits):
-    """A number whose owner does what the simulator's table says of these two digits."""
+    """A number whose payer does what the simulator's table says for these two digits."""
     return f"2547123456{digits}"
 
 
@@ -72,7 +72,7 @@ def say(body, *, secret=None, ref="", client=None, **headers):
 
 
 def settle(body, **options):
-    """The same, and the task that follows it."""
+    """POST a callback, and run the task that processes it."""
     answer = say(body, **options)
     callback_records.process_waiting()
     return answer

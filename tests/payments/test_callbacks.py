@@ -1,4 +1,4 @@
-"""The door M-Pesa calls at: what is read of a body, what is kept of forged calls, and by which name it is known."""
+"""M-Pesa's callbacks: how much of a body is read, which forged calls are kept, and which host names take callbacks."""
 
 import io
 import json
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Counted(io.BytesIO):
-    """A body that knows how much of it was asked for."""
+    """A body that counts how many bytes were read from it."""
 
     taken = 0
 
@@ -30,7 +30,7 @@ class Counted(io.BytesIO):
 
 
 def call(rf, content, *, secret, **facts):
-    """POST as a server hands it on; returns (answer, how many bytes of the body were read)."""
+    """POST as a server passes it on; returns (answer, how many bytes of the body were read)."""
 
     body = Counted(content)
     request = rf.post("/api/payments/cb/x", content_type="application/json")
@@ -75,8 +75,7 @@ def test_a_chunked_body_without_an_end_is_cut(rf, settings):
     assert CallbackRecord.objects.get().verdict == Verdict.GARBAGE
 
 
-def test_forgeries_from_everywhere_fill_no_table(settings, monkeypatch):
-    settings.RATELIMIT_ENABLE = True
+def test_forgeries_from_everywhere_fill_no_table(limits_on, monkeypatch):
     monkeypatch.setattr("payments.api.REFUSALS_KEPT_OF_ALL", "7/h")
     for number in range(30):
         assert say("{}", secret="nonsense", REMOTE_ADDR=f"10.0.0.{number}").status_code == 400

@@ -1,4 +1,4 @@
-"""Daraja that does not answer: few threads wait for it, for a short while, and nothing else stands still."""
+"""Daraja does not answer: few threads wait for it, for a short time, and everything else goes on."""
 
 import socket
 import threading
@@ -11,10 +11,12 @@ from django.core.cache import cache
 from django.http import Http404
 from django.utils import timezone
 
+from config.contributions.schedule import JOBS
 from config.errors import Invalid
-from payments import asking, callback_records, results, tasks, transactions
-from payments import daraja as client
+from payments import tasks, transactions
 from payments.models import CallbackRecord, Review, Status, Transaction
+from payments.mpesa import callback_records, results, status_queries
+from payments.mpesa import daraja as client
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once
 from tests.payments.daraja import PHONE, callback, fresh, phone_of, say
 
@@ -24,7 +26,7 @@ STKPUSH = "/api/mpesa/stkpush"
 
 @pytest.fixture
 def silent(settings):
-    """A Daraja that takes connections and says nothing; .count of them, .wait_for(count)."""
+    """A Daraja that accepts connections and never answers; gives the list of these connections."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     taken, some = [], threading.Condition()
 
@@ -49,7 +51,7 @@ def silent(settings):
 
 @pytest.fixture
 def token(monkeypatch):
-    """There is a token; only pushes and queries go out."""
+    """Give the portal an access token, so that it sends only pushes and queries."""
     monkeypatch.setattr(client, "access_token", lambda **options: "token")
 
 
@@ -107,7 +109,7 @@ def test_an_outage_ends_with_the_first_answer(daraja, payer, plan, monkeypatch):
 
 @pytest.fixture
 def outage_is_over(monkeypatch):
-    """An outage began, and its seconds have passed: the next call finds out."""
+    """An outage began, and its seconds have passed: the next call tries Daraja again."""
     client.outage.began()
     now = time.monotonic()
     monkeypatch.setattr(client.time, "monotonic", lambda: now + client.OUTAGE_SECONDS + 1)
@@ -132,7 +134,7 @@ def test_nor_does_a_payment_that_cannot_be_asked_after(daraja, outage_is_over, s
     due(unknown)
     due(known)
 
-    asking.ask_due()
+    status_queries.ask_due()
 
     assert fresh(unknown).review_reason == Review.UNKNOWN_PUSH
     assert len(daraja.queries) == 1
@@ -186,9 +188,9 @@ def test_a_run_of_questions_stops_at_the_first_silence(silent, token, submitted)
     rows = [submitted(), submitted(), submitted()]
     due(*rows)
 
-    asking.ask_due()
+    status_queries.ask_due()
     assert len(silent) == 1
-    asking.ask_due()
+    status_queries.ask_due()
 
     assert len(silent) == 1
     assert sum(fresh(row).queries for row in rows) == 1
@@ -199,12 +201,12 @@ def test_one_run_of_questions_at_a_time(daraja, submitted):
     due(row)
     cache.add("payments:asking", "another", 60)
 
-    assert asking.ask_due() == 0
+    assert status_queries.ask_due() == 0
     assert cache.get("payments:asking") == "another"
     assert not daraja.queries
 
     cache.delete("payments:asking")
-    asking.ask_due()
+    status_queries.ask_due()
     assert len(daraja.queries) == 1
     assert cache.get("payments:asking") is None
 
@@ -212,9 +214,9 @@ def test_one_run_of_questions_at_a_time(daraja, submitted):
 def test_a_run_has_little_time(daraja, submitted, monkeypatch):
     rows = [submitted(), submitted(), submitted()]
     due(*rows)
-    monkeypatch.setattr(asking, "ASKING_SECONDS", -1)
+    monkeypatch.setattr(status_queries, "ASKING_SECONDS", -1)
 
-    asking.ask_due()
+    status_queries.ask_due()
 
     assert len(daraja.queries) == 1
 
@@ -228,7 +230,7 @@ def test_callbacks_wait_for_no_question(silent, token, submitted, settings):
 
     assert fresh(paid).status == Status.PAID
     assert not silent
-    schedule = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    schedule = {entry["task"] for entry in JOBS.values()}
     assert {"payments.tasks.process_waiting_callbacks", "payments.tasks.settle_payments"} <= schedule
 
 
@@ -255,7 +257,7 @@ def test_switched_off_what_is_under_way_is_heard_of_or_looked_at(facts, reason, 
 
     assert say(callback(paid)).status_code == 200
     callback_records.process_waiting()
-    asking.ask_due()
+    status_queries.ask_due()
 
     assert fresh(paid).status == Status.PAID
     assert (fresh(quiet).status, fresh(quiet).review_reason) == (Status.NEEDS_REVIEW, reason)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,10 +12,13 @@ from django.utils import timezone
 
 from accounts.models import Notification, OutgoingMail
 from audit.models import Event
+from config.drawing import fonts
 from fileshare import folders
 from fileshare.models import QuotaGrant
-from payments import charts, notices, results
+from payments import notices
+from payments.bookkeeping import charts
 from payments.models import Plan, Review, Status, Transaction
+from payments.mpesa import results
 from tests.factories import PlanFactory
 from tests.fileshare.helpers import content
 from tests.payments.daraja import callback, fresh, phone_of, settle
@@ -159,11 +163,21 @@ def test_a_payment_is_its_payers_and_the_supers(client, people, submitted):
             assert client.get(f"/payments/{row.pk}/{path}").status_code == status
 
 
-def test_a_receipt_to_print_and_to_keep(signed_in, submitted, payer):
+def test_a_receipt_as_pdf_has_a_rate(signed_in, submitted, limits_on, settings):
+    row = submitted()
+    settle(callback(row))
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "receipt_pdf": "1/m"}
+
+    answers = [signed_in.get(f"/payments/{row.pk}/receipt.pdf").status_code for _time in range(2)]
+
+    assert answers == [200, 429]
+
+
+def test_a_receipt_to_print_and_to_keep(signed_in, submitted, payer, caplog):
     row = submitted()
     for path in ("receipt", "receipt.pdf"):
         assert signed_in.get(f"/payments/{row.pk}/{path}").status_code == 404
-    payer.name = "Wanjirũ 王 <b>"
+    payer.name = "Wanjirũ 王 محمد <b>"
     payer.save()
     settle(callback(row))
 
@@ -175,6 +189,29 @@ def test_a_receipt_to_print_and_to_keep(signed_in, submitted, payer):
     assert pdf.content.startswith(b"%PDF-")
     assert pdf["Content-Disposition"].startswith('attachment; filename="receipt-')
     assert len(pdf.content) < 50_000
+    assert printed(pdf.content) >= set("Wanjirũ王محمد<b>")
+    assert "fpdf" not in {record.name.partition(".")[0] for record in caplog.records}  # fpdf warns of missing letters
+
+
+def printed(pdf):
+    """The letters that the fonts in a PDF say they draw."""
+    codes = re.findall(rb"^<[0-9A-F]{4}> <((?:[0-9A-F]{4})+)>$", pdf, re.MULTILINE)
+    return set("".join(bytes.fromhex(code.decode()).decode("utf-16-be") for code in codes))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("text", "shown", "others"),
+    [
+        ("Ng’endo Mūgo, Đặng Ωμέγα Ёлка क्षेत्र\u200d", "Ng’endo Mūgo, Đặng Ωμέγα Ёлка क्षेत्र\u200d", []),
+        ("محمد Otieno", "محمد Otieno", ["Noto Sans Arabic"]),
+        ("王小明 한국 かな", "王小明 한국 かな", ["Noto Sans CJK"]),
+        ("שלום สมชาย தமிழ்", "שלום สมชาย தமிழ்", ["Arimo", "Noto Sans Thai", "Noto Sans Tamil"]),
+        ("አበበ?", "□□□?", ["Noto Sans CJK"]),
+    ],
+)
+def test_each_letter_has_a_font_or_is_seen_to_have_none(text, shown, others):
+    assert fonts.fonts_for(text) == (shown, others)
 
 
 def many(payer, plan, count, **facts):
@@ -341,7 +378,7 @@ def test_revenue_by_the_days_of_nairobi(boss, submitted):
     for number in range(3):
         row = submitted()
         settle(callback(row, receipt=f"RLA0R69NX{number}"))
-    # 22:30 in London is tomorrow in Nairobi.
+    # 22:30 UTC is the next day in Nairobi.
     late = timezone.now().replace(hour=22, minute=30) - timedelta(days=3)
     Transaction.objects.filter(pk=row.pk).update(paid_at=late)
 
@@ -387,6 +424,15 @@ def test_the_filters_of_the_administration_look_at_few_rows(boss, people, plan):
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
 def test_a_plan_is_paid_by_post_alone(method, signed_in, plan):
     assert getattr(signed_in, method)(f"/payments/plans/{plan.pk}/").status_code == 405
+
+
+@pytest.mark.parametrize(("starts", "ends", "is_shown"), [(-1, 1, True), (1, 2, False), (-2, -1, False)])
+def test_the_plans_that_run_now_are_shown(starts, ends, is_shown, submitted, signed_in):
+    settle(callback(submitted()))
+    now = timezone.now()
+    QuotaGrant.objects.update(starts_at=now + timedelta(days=starts), ends_at=now + timedelta(days=ends))
+
+    assert ("Running now" in signed_in.get("/payments/").content.decode()) is is_shown
 
 
 def test_reminders_go_once(submitted):

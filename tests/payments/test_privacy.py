@@ -1,17 +1,17 @@
-"""What somebody paid is in the copy of their data, and theirs alone."""
+"""A user's payments are in the copy of their own data, and in no other user's copy."""
 
 import json
 
 import pytest
 
-from accounts import privacy
+from accounts.privacy import subject_rights
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
 
 def copy_of(user):
-    return json.loads(b"".join(privacy.export(user=user, password=PASSWORD)))
+    return json.loads(b"".join(subject_rights.export(user=user, password=PASSWORD)))
 
 
 def test_the_copy_of_a_payers_data_holds_their_payments(submitted, payer, people):

@@ -1,4 +1,4 @@
-"""deploy/nginx at the callback's door: the secret in the path is in no log, and a long body is refused plainly."""
+"""deploy/nginx at the callback's address: no log holds the secret of the path, and a long body is refused plainly."""
 
 import ssl
 
@@ -15,7 +15,7 @@ SECRET = "pLq0vT5wXyZ8aB3cD6eF9gH2iJ4kL7mN"
 
 @pytest.fixture
 def nginx(tmp_path):
-    """(a client of nginx in front of a portal that is away, the texts of its logs)."""
+    """(a client of nginx in front of a portal that is away, a function that returns the texts of the logs)."""
     *ports, portal = free_ports(3)
     conf = nginx_folder(tmp_path, ports=ports, portal_port=portal, s3_port=9, data_dir=tmp_path)
     command = [nginx_path(), "-e", str(tmp_path / "error.log"), "-c", str(conf)]
@@ -49,6 +49,6 @@ def test_a_secret_in_a_path_is_in_no_log_when_the_portal_is_away(path, nginx):
     assert web.post(path.format(SECRET), content=b"{}").status_code == 503
     assert web.get("/elsewhere").status_code == 503
 
-    # nginx writes its lines when the answers have gone.
+    # nginx writes a line after it has sent the answer.
     eventually(lambda: all("/elsewhere" in text for text in logs()[:2]))
     assert not [text for text in logs() if SECRET in text]

@@ -1,9 +1,9 @@
-"""The portal refuses to start on settings with which it could not be paid, or could be cheated; and names them."""
+"""The portal refuses to start on settings with which it could not be paid, or could be cheated, and names them."""
 
 import pytest
 
 from payments import checks
-from tests.test_settings import PRODUCTION, start
+from tests.environments import PRODUCTION, reason_of, refusal_of, settings_of
 
 pytestmark = pytest.mark.once
 
@@ -20,9 +20,7 @@ LIVE = {
 
 
 def test_a_full_set_starts_and_asks_safaricom(tmp_path):
-    done = start(tmp_path, base=LIVE, read="MPESA_BASE_URL")
-
-    assert (done.returncode, done.stdout.strip()) == (0, "'https://api.safaricom.co.ke'"), done.stderr
+    assert settings_of(tmp_path, base=LIVE).MPESA_BASE_URL == "https://api.safaricom.co.ke"
 
 
 SANDBOX = {
@@ -45,16 +43,11 @@ SANDBOX = {
     ids=str,
 )
 def test_a_tunnel_for_callbacks_leads_to_nothing_meant_for_this_machine_alone(name, changes, tmp_path):
-    done = start(tmp_path, base=SANDBOX, **changes)
-
-    assert done.returncode != 0
-    assert f"set {name}=0" in done.stderr.strip().splitlines()[-1]
+    assert f"set {name}=0" in reason_of(tmp_path, base=SANDBOX, **changes)
 
 
 def test_a_sandbox_behind_a_tunnel_starts_without_the_demo(tmp_path):
-    done = start(tmp_path, base=SANDBOX, DEMO="0", read="ALLOWED_HOSTS")
-
-    assert (done.returncode, "tunnel.example.org" in done.stdout) == (0, True), done.stderr
+    assert "tunnel.example.org" in settings_of(tmp_path, base=SANDBOX, DEMO="0").ALLOWED_HOSTS
 
 
 @pytest.mark.parametrize(("env", "warned"), [("sandbox", True), ("live", False), ("off", False)])
@@ -65,17 +58,17 @@ def test_a_sandbox_in_public_is_warned_of(env, warned, settings):
 
 
 def test_the_name_for_callbacks_is_served(tmp_path):
-    done = start(tmp_path, base=LIVE, read="ALLOWED_HOSTS", MPESA_CALLBACK_URL="https://calls.example.org:8443/x")
+    settings = settings_of(tmp_path, base=LIVE, MPESA_CALLBACK_URL="https://calls.example.org:8443/x")
 
-    assert "calls.example.org" in done.stdout, done.stderr
+    assert "calls.example.org" in settings.ALLOWED_HOSTS
 
 
 def test_without_a_word_payments_are_off_in_production(tmp_path):
-    assert start(tmp_path, read="MPESA_ENV").stdout.strip() == "'off'"
+    assert settings_of(tmp_path).MPESA_ENV == "off"
 
 
 def test_on_a_newcomers_machine_they_are_simulated(tmp_path):
-    assert start(tmp_path, base={}, read="MPESA_ENV").stdout.strip() == "'simulator'"
+    assert settings_of(tmp_path, base={}).MPESA_ENV == "simulator"
 
 
 @pytest.mark.parametrize(
@@ -106,9 +99,8 @@ def test_on_a_newcomers_machine_they_are_simulated(tmp_path):
     ids=str,
 )
 def test_a_wrong_one_stops_the_start_and_is_named(name, changes, tmp_path):
-    done = start(tmp_path, base=LIVE, **changes)
+    printed = refusal_of(tmp_path, base=LIVE, **changes)
 
-    assert done.returncode != 0
-    assert name in done.stderr.strip().splitlines()[-1]
+    assert name in printed.splitlines()[-1]
     for secret in (LIVE["MPESA_CONSUMER_SECRET"], LIVE["MPESA_PASSKEY"], SECRET):
-        assert secret not in done.stderr
+        assert secret not in printed

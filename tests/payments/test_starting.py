@@ -1,4 +1,4 @@
-"""Beginning a payment, and all of it over real HTTP against the simulator: one push, one credit, come what may."""
+"""Starting a payment, and its whole course over real HTTP against the simulator: at most one push and one credit."""
 
 import json
 import socket
@@ -10,14 +10,18 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.utils import timezone
 
 from audit.models import Event
 from config.errors import Refused
 from fileshare import folders
 from fileshare.models import QuotaGrant
-from payments import asking, callback_records, results, reviews, transactions
+from payments import transactions
+from payments.bookkeeping import reviews
 from payments.models import CallbackRecord, Plan, Review, Status, Transaction, Verdict
+from payments.mpesa import callback_records, results, status_queries
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once
 from tests.payments.daraja import PHONE, callback, fresh, phone_of, say, settle
 from tests.payments.test_settling import ACCEPTED, GARBAGE
@@ -30,7 +34,7 @@ STKPUSH = "/api/mpesa/stkpush"
 
 @pytest.fixture
 def portal(transactional_db, seeded, live_server, settings, daraja):
-    """The portal where the simulator calls back."""
+    """A portal that the simulator calls back."""
     settings.MPESA_CALLBACK_URL = live_server.url
     return live_server.url
 
@@ -40,7 +44,7 @@ def begin(user, plan, digits="99", **facts):
 
 
 def later(row, **delay):
-    """Let the clock of a payment go on by so much."""
+    """Move the times of a payment back, as if `delay` had passed."""
     row = fresh(row)
     passed = timedelta(**delay)
     for name in ("created_at", "submitted_at", "next_query_at"):
@@ -49,10 +53,10 @@ def later(row, **delay):
 
 
 def ask_until_settled(row):
-    """Everything the schedule does within the hour."""
+    """Ask for the payment's status as often as the schedule does; returns the payment."""
     for _ in range(len(transactions.QUERY_SCHEDULE) + 2):
         later(row, hours=2)
-        asking.ask_due()
+        status_queries.ask_due()
         callback_records.process_waiting()
     return fresh(row)
 
@@ -124,7 +128,7 @@ def test_what_is_no_kenyan_mobile_is_refused(typed, daraja, plan, api_as):
     answer = api_as("client").post(STKPUSH, {"phone_number": typed, "plan_id": str(plan.pk)})
 
     if typed == "0712345678\n":
-        # White space around it is nobody's mistake.
+        # The portal strips white space around a number.
         assert answer.status_code == 202
         return
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["phone_number"])
@@ -209,6 +213,7 @@ def test_a_pending_payment_is_named_to_its_payer_only(daraja, plan, api_as):
     assert own.json()["errors"] == {"transaction_id": [first]}
     assert (other.status_code, other.json()["code"]) == (409, "payment_pending")
     assert "errors" not in other.json()
+    assert own["Retry-After"] == other["Retry-After"] == "30"
     assert len(daraja.pushes) == 1
 
 
@@ -227,8 +232,7 @@ def test_one_push_per_phone_per_minute(daraja, payer, plan, api_as, settings):
     assert api_as("client").post(STKPUSH, body).status_code == 202
 
 
-def test_the_portals_own_limit_holds(daraja, plan, api_as, settings):
-    settings.RATELIMIT_ENABLE = True
+def test_the_portals_own_limit_holds(daraja, plan, api_as, limits_on):
     answers = [
         api_as("client").post(STKPUSH, {"phone_number": f"07123450{number}0", "plan_id": str(plan.pk)}).status_code
         for number in range(7)
@@ -254,7 +258,7 @@ def test_a_push_daraja_refuses_is_told_and_may_be_tried_again_at_once(digits, st
     for _ in range(2):
         answer = api_as("client").post(STKPUSH, body)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert (status != 503) or answer["Retry-After"]
+    assert ("Retry-After" in answer) == (status != 400)
     assert set(Transaction.objects.values_list("status", flat=True)) == {Status.FAILED}
     assert not daraja.pushes
 
@@ -297,7 +301,7 @@ def test_of_a_lost_answer_nothing_is_lost_and_nothing_is_pushed_again(digits, po
     daraja.wait_for_calls()
     callback_records.process_waiting()
     if digits == "30":
-        # Nobody was asked: after an hour a person looks.
+        # The push never reached the phone: after an hour a super reviews the payment.
         assert fresh(row).status == Status.CREATED
         assert ask_until_settled(row).review_reason == Review.UNKNOWN_PUSH
         assert credited(row.folder) == 0
@@ -307,8 +311,8 @@ def test_of_a_lost_answer_nothing_is_lost_and_nothing_is_pushed_again(digits, po
         assert credited(row.folder) == 5_000
 
 
-CREDITED = ["20", "21", "22", "23", "24", "29", "37", "99"]
-NOT_PAID = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "28"]
+CREDITED = ["20", "21", "22", "23", "24", "26", "29", "37", "40", "41", "42", "43", "99"]
+NOT_PAID = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "28"]
 
 
 @pytest.mark.parametrize("digits", CREDITED)
@@ -339,7 +343,7 @@ def test_each_refusal_of_the_payer_credits_nothing(digits, portal, daraja, payer
     assert credited(row.folder) == 0
 
 
-@pytest.mark.parametrize("digits", ["25", "26", "27"])
+@pytest.mark.parametrize("digits", ["25", "27"])
 def test_each_mismatch_waits_for_a_person(digits, portal, daraja, payer, plan, people):
     row = begin(payer, plan, digits)
     daraja.wait_for_calls()
@@ -360,7 +364,7 @@ def test_who_never_answers_is_asked_six_times_and_then_looked_at(digits, portal,
     for _ in range(9):
         asked.append(round((fresh(row).next_query_at - fresh(row).submitted_at).total_seconds()))
         Transaction.objects.filter(pk=row.pk).update(next_query_at=timezone.now())
-        asking.ask_due()
+        status_queries.ask_due()
         if not fresh(row).is_pending:
             break
 
@@ -392,7 +396,7 @@ def test_a_query_and_callbacks_that_race_credit_once(portal, daraja, payer, plan
     later(row, minutes=10)
     body = daraja.callback_of(daraja.pushes[0])
 
-    at_once(8, lambda number: asking.ask_due() if number % 2 else settle(body))
+    at_once(8, lambda number: status_queries.ask_due() if number % 2 else settle(body))
 
     assert (fresh(row).status, fresh(row).receipt_number) == (Status.PAID, daraja.pushes[0].receipt)
     assert credited(row.folder) == 5_000
@@ -400,7 +404,7 @@ def test_a_query_and_callbacks_that_race_credit_once(portal, daraja, payer, plan
 
 
 def cut_off(address, content):
-    """The status of a POST whose body ends before it is as long as it said."""
+    """The status of a POST whose body is shorter than its Content-Length."""
     place = urlsplit(address)
     head = [
         f"POST {place.path}?{place.query} HTTP/1.1",
@@ -463,7 +467,7 @@ def test_two_workers_do_not_ask_twice(portal, daraja, payer, plan):
     row = begin(payer, plan, "36")
     Transaction.objects.filter(pk=row.pk).update(next_query_at=timezone.now())
 
-    at_once(6, lambda number: asking.ask_due())
+    at_once(6, lambda number: status_queries.ask_due())
 
     assert len(daraja.queries) == 1
     assert fresh(row).queries == 1
@@ -472,15 +476,15 @@ def test_two_workers_do_not_ask_twice(portal, daraja, payer, plan):
 def test_a_query_never_lowers_a_paid_payment(portal, daraja, payer, plan, monkeypatch):
     row = begin(payer, plan, "28")
     paid = callback(fresh(row))
-    ask = asking.daraja.query
+    ask = status_queries.daraja.query
 
     def meanwhile(**facts):
         settle(paid)
         return ask(**facts)
 
-    monkeypatch.setattr(asking.daraja, "query", meanwhile)
+    monkeypatch.setattr(status_queries.daraja, "query", meanwhile)
     Transaction.objects.filter(pk=row.pk).update(next_query_at=timezone.now())
-    asking.ask_due()
+    status_queries.ask_due()
 
     assert (fresh(row).status, fresh(row).result_code) == (Status.PAID, "0")
     assert credited(row.folder) == 5_000
@@ -497,7 +501,7 @@ def test_a_dead_token_costs_a_payer_nothing(portal, daraja, payer, plan):
 
 
 def killed_in(act, row, *, settings, **environment):
-    """How often a process that did `act` was killed, before each of its steps in turn."""
+    """How often a process that did `act` was killed, once at each of its steps."""
     command = [sys.executable, "-m", "tests.payments.crash", act, str(row.pk)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment_of(settings, **environment), timeout=300, capture_output=True, text=True
@@ -535,7 +539,7 @@ def test_a_portal_killed_while_it_begins_a_payment_never_pushes_twice(portal, da
 def test_supers_decide_and_nobody_else(submitted, people):
     row = submitted(status=Status.NEEDS_REVIEW, review_reason=Review.NO_ANSWER, next_query_at=None)
     for who in ("client", "stranger", "ops", "off"):
-        with pytest.raises(Exception, match="|403"):
+        with pytest.raises((Http404, PermissionDenied)):
             reviews.decide(user=people[who], transaction_id=row.pk, approve=True)
         assert fresh(row).status == Status.NEEDS_REVIEW
 

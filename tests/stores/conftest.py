@@ -18,7 +18,7 @@ from fileshare.storage.local import LocalStore
 from fileshare.storage.s3 import S3Store
 from tests.servers import S3_KEYS, new_bucket, s3_client
 
-# moto is an S3 that believes everybody: signatures and times are not its business.
+# moto is an S3 that checks no signatures or expiry times.
 STORES = ["local", "moto", "s3"]
 JSON = {"Accept": "application/json"}
 PROJECT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def store(request):
 
 @pytest.fixture(params=["local", "s3"])
 def wary_store(request):
-    """A store that looks at signatures."""
+    """A store that checks signatures."""
     return request.getfixturevalue(f"{request.param}_store")
 
 
@@ -43,7 +43,7 @@ def local_store(local_server, settings):
 
 @pytest.fixture(scope="session")
 def local_server(tmp_path_factory):
-    """The store's view in the server the portal uses: gunicorn, one process of eight threads."""
+    """The store's view in the portal's server, gunicorn: one process with eight threads."""
     data_dir = tmp_path_factory.mktemp("data")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         environment = {
@@ -56,10 +56,10 @@ def local_server(tmp_path_factory):
         command += ["--worker-class=gthread", "--threads=8", "--log-level=warning", "tests.stores.server:application"]
         process = subprocess.Popen(command, env=environment, cwd=data_dir, pass_fds=[listener.fileno()])
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        # The socket takes connections already; they are answered as soon as the process is up.
+        # The socket accepts connections already, so this request waits until the process is up.
         assert httpx.get(f"{url}/store/unsigned", headers=JSON, timeout=60).status_code == 403
         yield SimpleNamespace(url=url, data_dir=data_dir, pid=process.pid)
-        process.send_signal(signal.SIGQUIT)  # at once: nobody waits for an answer any more
+        process.send_signal(signal.SIGQUIT)  # stops at once: no request is open
         process.wait(30)
 
 
@@ -79,7 +79,7 @@ def bucket_store(bucket):
 
 @pytest.fixture(scope="session")
 def moto_bucket():
-    """A bucket in moto's HTTP server, in a thread of this process."""
+    """A bucket in moto's HTTP server, which runs in a thread of this process."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

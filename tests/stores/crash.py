@@ -2,8 +2,8 @@
 
     python -m tests.stores.crash OPERATION FOLDER
 
-Every run has a store of its own, FOLDER/<number>, prepared before and left as the kill left it; the
-last one ran to its end. A step is any call that changes the disk, and the kill comes before it.
+Every run has a separate store, FOLDER/<number>, which stays as the kill left it. The last run reaches its end.
+A step is any call that changes the disk, and the kill comes before it.
 """
 
 import io
@@ -19,7 +19,7 @@ if __name__ == "__main__":
     settings.configure(USE_I18N=False)
     django.setup()
 
-from fileshare.storage import disk, local, part_writer
+from fileshare.storage import disk, local, local_files, part_writer
 
 KEY = "files/reports/1/report.pdf"
 OLD, NEW = b"old bytes, " * 40, b"new bytes! " * 40
@@ -43,7 +43,7 @@ def upload_parts(store):
 
 
 def send_missing(store, upload_id):
-    """Take up the upload where it stands and complete it."""
+    """Send the parts that are missing and complete the upload."""
     received = {part.part_number for part in store.list_parts(KEY, upload_id)}
     for number, part in enumerate(PARTS, 1):
         if number not in received:
@@ -72,7 +72,7 @@ def delete(store):
     store.delete(KEY)
 
 
-# What is there before, and what is killed.
+# {operation: (what prepares the store, what is killed)}
 OPERATIONS = {
     "first-put": (lambda store: None, put),
     "second-put": (stage_old, stage),
@@ -112,7 +112,7 @@ def main(operation, folder):
         prepare(store)
         child = os.fork()
         if child == 0:
-            disk.os = local.os = local.shutil.os = part_writer.os = KilledAt(step)
+            disk.os = local.os = local_files.os = local.shutil.os = part_writer.os = KilledAt(step)
             act(store)
             os._exit(0)
         ended = os.waitpid(child, 0)[1] == 0

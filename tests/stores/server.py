@@ -1,10 +1,10 @@
-"""A web server with the object store's view and nothing else; tests start it as a process of their own.
+"""A web server with the object store's view only; tests start it as a separate process.
 
-Rights are a matter of other tests: an upload is open unless a file `closed/<file_id>` lies in the
-data folder, and a reader may read unless `denied/<file_id>` does. The environment gives DATA_DIR,
-SECRET_KEY and X_ACCEL_PREFIX.
+Files stand in for rights: an upload is open unless a file `closed/<file_id>` lies in the data folder, and a reader
+may read unless `denied/<file_id>` does. The environment gives DATA_DIR, SECRET_KEY and X_ACCEL_PREFIX.
 """
 
+import importlib
 import os
 import sys
 import types
@@ -26,7 +26,7 @@ settings.configure(
         "handlers": {"stderr": {"class": "logging.StreamHandler"}},
         "root": {"handlers": ["stderr"], "level": "ERROR"},
     },
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware", "config.refusals.RefusalMiddleware"],
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware", "config.http.refusals.RefusalMiddleware"],
     ROOT_URLCONF=__name__,
     S3_FILESHARE_BUCKET="",
     SECRET_KEY=os.environ["SECRET_KEY"],
@@ -55,17 +55,21 @@ def authorize_store_get(claims, request):
     return types.SimpleNamespace(object_key=claims["object_key"])
 
 
-def stand_in(name, function):
-    module = types.ModuleType(f"fileshare.{name}")
+def file_of_grant(grant_id):
+    raise Refused(404, "not_found", "Nothing is shared here.")
+
+
+def stand_in(wing, name, function):
+    """Replace the module `wing`.`name` by one with only `function`: the real module needs the portal's tables."""
+    module = types.ModuleType(f"{wing}.{name}")
     setattr(module, function.__name__, function)
     sys.modules[module.__name__] = module
-    setattr(sys.modules["fileshare"], name, module)
+    setattr(importlib.import_module(wing), name, module)
 
 
-import fileshare  # noqa: E402, F401
-
-stand_in("uploads", assert_open)
-stand_in("downloads", authorize_store_get)
+stand_in("fileshare.incoming", "uploads", assert_open)
+stand_in("fileshare.outgoing", "downloads", authorize_store_get)
+stand_in("fileshare.sharing", "redeeming", file_of_grant)
 
 from fileshare.views.store import store_object  # noqa: E402
 

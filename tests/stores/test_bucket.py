@@ -1,9 +1,13 @@
-"""The bucket's own settings: closed, usable by our pages, tidy; and the rights the portal asks for."""
+"""The bucket's settings: closed to strangers, open to our pages, cleaned up; and the rights that the portal needs."""
 
 import json
 import re
 import secrets
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -14,13 +18,16 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.test import Client
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
-from config import health
 from config.errors import Refused
-from fileshare import lifecycle
+from config.watch import clocks, parts
 from fileshare.storage import bucket
 from fileshare.storage.checks import bucket_is_safe
-from tests.servers import free_ports, s3_client, use_bucket
+from fileshare.upkeep import lifecycle
+from tests.environments import environment_of
+from tests.servers import S3_KEYS, free_ports, new_bucket, s3_client, use_bucket
 
 pytestmark = pytest.mark.once
 
@@ -30,7 +37,7 @@ ORIGIN = "https://portal.example.org"
 
 @pytest.fixture
 def no_bucket(s3_server, settings):
-    """Settings that name a bucket which is not there yet; gives a client."""
+    """Settings that name a bucket which does not exist yet; gives a client."""
     use_bucket(settings, s3_server.endpoint_url, f"portal-{secrets.token_hex(6)}")
     settings.S3_CORS_ORIGINS = [ORIGIN]
     return s3_client(s3_server)
@@ -38,7 +45,7 @@ def no_bucket(s3_server, settings):
 
 @pytest.fixture
 def made(no_bucket, db):
-    """The same, set up."""
+    """The same client; setup_bucket has made the bucket."""
     call_command("setup_bucket")
     return no_bucket
 
@@ -81,6 +88,105 @@ def test_without_a_bucket_in_the_settings_there_is_nothing_to_set_up(settings, d
 
     with pytest.raises(CommandError, match="STORAGE is not s3"):
         call_command("setup_bucket")
+
+
+class Knows:
+    """moto's S3 service, which answers `refusal` for the sub-resources in `unknown`, such as ("PUT", "cors")."""
+
+    def __init__(self):
+        self.application, self.unknown = DomainDispatcherApplication(create_backend_app), set()
+        self.refusal = ""
+
+    def __call__(self, environ, start_response):
+        words = {(environ["REQUEST_METHOD"], word.partition("=")[0]) for word in environ["QUERY_STRING"].split("&")}
+        if words & self.unknown:
+            start_response(self.refusal, [("Content-Type", "application/xml")])
+            code = self.refusal.partition(" ")[2]
+            return [f"<Error><Code>{code}</Code><Message>Not here.</Message></Error>".encode()]
+        return self.application(environ, start_response)
+
+
+@pytest.fixture(scope="module")
+def knows():
+    """(the service, one of its buckets)."""
+    service = Knows()
+    server = make_server("127.0.0.1", 0, service, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield service, new_bucket(SimpleNamespace(endpoint_url=f"http://127.0.0.1:{server.port}", **S3_KEYS))
+    server.shutdown()
+
+
+ALL_QUESTIONS = ["publicAccessBlock", "policyStatus", "acl", "versioning", "cors", "lifecycle"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "unknown", "named"),
+    [
+        # Cloudflare R2
+        (
+            "501 NotImplemented",
+            [("GET", "versioning"), ("GET", "publicAccessBlock")],
+            ["GetBucketVersioning", "GetPublicAccessBlock"],
+        ),
+        # rclone
+        ("409 BucketAlreadyExists", [("PUT", "publicAccessBlock")], ["PutPublicAccessBlock"]),
+        (
+            "405 MethodNotAllowed",
+            [("PUT", "lifecycle"), ("PUT", "cors")],
+            ["PutBucketLifecycleConfiguration", "PutBucketCors"],
+        ),
+        (
+            "501 Unheard",
+            [("GET", name) for name in ALL_QUESTIONS],
+            ["GetBucketAcl", "GetBucketCors", "GetBucketLifecycleConfiguration", "GetBucketPolicyStatus"],
+        ),
+    ],
+)
+def test_what_a_service_does_not_know_is_named_and_the_rest_is_done(
+    refusal, unknown, named, knows, settings, db, capsys
+):
+    service, there = knows
+    client = s3_client(there)
+    settings.S3_CORS_ORIGINS = [ORIGIN]
+    use_bucket(settings, there.endpoint_url, there.name)
+    for forget in (client.delete_bucket_cors, client.delete_bucket_lifecycle, client.delete_public_access_block):
+        forget(Bucket=there.name)
+    service.unknown, service.refusal = {*unknown}, refusal
+
+    with pytest.raises(CommandError, match="1 thing"):  # moto lets strangers list each of its buckets
+        call_command("setup_bucket")
+
+    service.unknown = set()
+    said = capsys.readouterr().out
+    assert [name for name in named if name not in said] == []
+    asked = {name for _method, name in unknown}
+    if "lifecycle" not in asked:
+        assert client.get_bucket_lifecycle_configuration(Bucket=there.name)["Rules"]
+    if "cors" not in asked:
+        assert client.get_bucket_cors(Bucket=there.name)["CORSRules"]
+    if "publicAccessBlock" not in asked:
+        assert client.get_public_access_block(Bucket=there.name)["PublicAccessBlockConfiguration"]
+
+
+def test_before_migrate_it_is_a_sentence(moto_bucket, settings, tmp_path):
+    use_bucket(settings, moto_bucket.endpoint_url, moto_bucket.name)
+    environment = environment_of(
+        tmp_path,
+        base={},
+        STORAGE="s3",
+        S3_FILESHARE_BUCKET=moto_bucket.name,
+        S3_ENDPOINT_URL=moto_bucket.endpoint_url,
+        AWS_ACCESS_KEY_ID="key",
+        AWS_SECRET_ACCESS_KEY="secret",
+    )
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "setup_bucket"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+    assert done.returncode == 1
+    assert "manage.py migrate" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_page_of_ours_may_send_and_read_the_etag_and_no_other(made, settings):
@@ -152,7 +258,7 @@ def test_public_access_is_blocked_where_the_service_can(moto_bucket, settings, d
         return [difference.text for difference in found if difference.kind == "leak" and difference.mend]
 
     assert len(leaks()) == 2
-    with pytest.raises(CommandError):  # moto shows its buckets to strangers whatever they are told
+    with pytest.raises(CommandError):  # moto lets strangers list a bucket even so
         call_command("setup_bucket")
     block = client.get_public_access_block(Bucket=moto_bucket.name)["PublicAccessBlockConfiguration"]
     assert set(block.values()) == {True}
@@ -196,7 +302,7 @@ def test_the_buckets_own_expiry_follows_the_folders(made, settings, company_fold
 
 
 def test_pictures_are_kept_in_the_bucket(made):
-    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": _options()})
+    storage = storages.create_storage({"BACKEND": "config.outside.bucket.BucketStorage", "OPTIONS": _options()})
 
     name = storage.save("face.png", ContentFile(b"\x89PNG"))
 
@@ -207,11 +313,12 @@ def test_pictures_are_kept_in_the_bucket(made):
 
 
 def test_readiness_knows_the_bucket(made, monkeypatch):
-    monkeypatch.setattr(health, "PATIENCE_SECONDS", 60)  # a busy machine is no verdict
-    health.READINESS.forget()
+    monkeypatch.setattr(parts, "PATIENCE_SECONDS", 60)  # a busy machine may answer slowly
+    parts.READINESS.forget()
     assert Client().get("/readyz").json()["store"] == "ok"
+    assert abs(clocks.difference(clocks.CLOCKS["the bucket"])) < clocks.ALLOWED
     settings.STORAGES["default"]["OPTIONS"]["endpoint_url"] = "http://127.0.0.1:1"
-    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": _options()})
+    storage = storages.create_storage({"BACKEND": "config.outside.bucket.BucketStorage", "OPTIONS": _options()})
 
     with pytest.raises(Refused) as refusal:
         storage.ping()
@@ -222,7 +329,7 @@ def test_readiness_knows_the_bucket(made, monkeypatch):
 @pytest.mark.parametrize("call", ["delete", "exists", "listdir", "open", "size"])
 def test_a_storage_that_is_away_is_a_refusal(made, call):
     options = _options() | {"endpoint_url": "http://127.0.0.1:1"}
-    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": options})
+    storage = storages.create_storage({"BACKEND": "config.outside.bucket.BucketStorage", "OPTIONS": options})
 
     with pytest.raises(Refused) as refusal:
         getattr(storage, call)("face.png")
@@ -231,7 +338,7 @@ def test_a_storage_that_is_away_is_a_refusal(made, call):
 
 
 def test_what_was_opened_is_read_though_the_storage_went_away(made):
-    storage = storages.create_storage({"BACKEND": "config.bucket.BucketStorage", "OPTIONS": _options()})
+    storage = storages.create_storage({"BACKEND": "config.outside.bucket.BucketStorage", "OPTIONS": _options()})
     name = storage.save("face.png", ContentFile(b"\x89PNG"))
 
     picture = storage.open(name)
@@ -246,7 +353,7 @@ def _options():
 
 # --- Rights -------------------------------------------------------------------------------------
 
-# What Amazon asks for each call of its API (Service Authorization Reference, Amazon S3).
+# The right that Amazon requires for each call (Service Authorization Reference, Amazon S3).
 RIGHTS = {
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "complete_multipart_upload": "s3:PutObject",
@@ -294,8 +401,8 @@ def calls(*names):
 
 
 def test_the_portals_rights_are_those_of_its_calls_and_no_more():
-    made = calls("fileshare/storage/s3.py", "config/bucket.py")
-    made |= {"get_bucket_lifecycle_configuration", "put_bucket_lifecycle_configuration"}  # lifecycle.refresh
+    made = calls("fileshare/storage/s3.py", "config/outside/bucket.py")
+    made |= {"get_bucket_lifecycle_configuration", "put_bucket_lifecycle_configuration"}  # called by lifecycle.refresh
 
     assert {RIGHTS[call] for call in made} == actions("portal-policy.json")
 

@@ -1,4 +1,4 @@
-"""What every object store does, seen from outside: its calls, and its URLs over HTTP."""
+"""What every object store promises its callers: its methods, and its URLs over HTTP."""
 
 import io
 import time
@@ -26,7 +26,7 @@ from fileshare.storage import (
 
 pytestmark = pytest.mark.once
 
-PART_SIZE = 5 * 1024 * 1024  # the least S3 takes
+PART_SIZE = 5 * 1024 * 1024  # the smallest that S3 accepts
 REPORT = b"%PDF-1.7 " + shake_256(b"report").digest(3000)
 LARGE = shake_256(b"large").digest(2 * PART_SIZE + 12_345)
 PIECES = [LARGE[start : start + PART_SIZE] for start in range(0, len(LARGE), PART_SIZE)]
@@ -80,7 +80,7 @@ def content(store, key):
 
 
 def gone_by_now(sign):
-    """What `sign(expires_in)` gives an hour later."""
+    """What `sign(expires_in)` returned an hour ago, good for one minute."""
     with time_machine.travel(time.time() - 3600, tick=False):
         return sign(60)
 
@@ -365,7 +365,7 @@ def test_a_stream_is_written_whole(store, key, size):
 
     info = published(store, key, body)
 
-    # What was learnt of the bytes on their way a store may forget; the rest it knows.
+    # A store may forget the checksums that it computed while it wrote. It keeps the rest.
     assert store.head(key) in (info, replace(info, sha256=None, crc32=None))
     assert (info.size_bytes, content(store, key)) == (size, body)
     assert info.sha256 in (None, sha256(body).hexdigest())

@@ -1,4 +1,4 @@
-"""Kill the local store anywhere: what it shows afterwards is the old state or the new one, and it can go on."""
+"""A local store killed at any step then shows the old state or the new one, and the operation can be repeated."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def stores_killed_in(operation, folder):
-    """A store for every step at which the operation was killed; the last one was spared."""
+    """One store for each step at which the operation was killed, and a last one where it reached its end."""
     command = [sys.executable, "-m", "tests.stores.crash", operation, str(folder)]
     subprocess.run(command, cwd=PROJECT, check=True, timeout=300)
     stores = [LocalStore(root, fsync=False) for root in sorted(folder.iterdir(), key=lambda root: int(root.name))]
@@ -29,7 +29,7 @@ def stores_killed_in(operation, folder):
 
 
 def content(store):
-    """What can be read at the key, or None; the store's facts must fit it."""
+    """The bytes at the key, or None. Asserts that the store's facts fit them."""
     info = store.head(crash.KEY)
     if info is None:
         return None
@@ -42,7 +42,7 @@ def content(store):
 
 
 def leftovers(store):
-    """What lies in the store's folders once everything is deleted and swept."""
+    """Delete the object, sweep the store, and return the paths that remain."""
     store.delete(crash.KEY)
     store.sweep(older_than=datetime.now(UTC) + timedelta(days=1))
     found = []
@@ -87,7 +87,7 @@ def test_a_killed_multipart_upload_goes_on_where_it_stood(tmp_path):
         uploads = [folder.name for folder in Path(store.root, "multipart").iterdir()]
         for upload_id in uploads:
             if not Path(store.root, "multipart", upload_id, "manifest.json").exists():
-                continue  # killed before its id was told to anybody, or when all was done
+                continue  # killed before the caller had its id, or after it was complete
             if content(store) is None:
                 crash.send_missing(store, upload_id)
                 resumed += 1

@@ -1,4 +1,4 @@
-"""What is particular to the local store: its folder, its locks, a full disk, links that lead out."""
+"""What only the local store has: its folder, its locks, a full disk, symbolic links."""
 
 import errno
 import io
@@ -13,6 +13,7 @@ from hashlib import shake_256
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from fileshare.storage import (
     BLOCK_SIZE,
@@ -23,7 +24,7 @@ from fileshare.storage import (
     StoreUnavailable,
     TooLarge,
     disk,
-    local,
+    local_files,
     part_writer,
 )
 from fileshare.storage.local import LocalStore
@@ -43,7 +44,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def beside():
-    """Threads beside the test's own."""
+    """Four threads besides the test's own."""
     with ThreadPoolExecutor(4) as threads:
         yield threads
 
@@ -61,7 +62,7 @@ def begin(store, size_bytes=25, part_size=10):
 
 
 def finish(store, upload_id, parts):
-    """Complete the upload; its sizes are in the store's own note of it."""
+    """Complete the upload; the store has kept its sizes."""
     return store.complete_multipart(KEY, upload_id, parts, size_bytes=None, part_size=None)
 
 
@@ -80,7 +81,7 @@ def content(store, key=KEY):
 
 
 class Stalling:
-    """A body that gives one block and then waits, as a client does that has lost its network."""
+    """A body that gives one block and then waits, like a client that has lost its network."""
 
     def __init__(self, block=b"old"):
         self._blocks = [block]
@@ -199,7 +200,7 @@ def test_changed_bytes_get_another_etag(store):
 
 
 class Failing:
-    """The os module, one of whose functions fails after it has worked `times` times."""
+    """The os module with one function that fails after `times` successful calls."""
 
     def __init__(self, name, number, times=0):
         self._name, self._number, self._times = name, number, times
@@ -250,7 +251,7 @@ def test_what_can_never_fit_is_refused_before_it_is_sent(store):
 
 
 def test_a_broken_disk_is_said(store, monkeypatch):
-    monkeypatch.setattr(local, "os", Failing("rename", errno.EIO))
+    monkeypatch.setattr(local_files, "os", Failing("rename", errno.EIO))
 
     with pytest.raises(StoreUnavailable) as refusal:
         write(store)
@@ -300,7 +301,8 @@ def test_a_part_that_is_being_sent_is_busy(store, monkeypatch, beside):
     first = beside.submit(send, store, upload_id, 3, body)
     assert body.stalled.wait(60)
 
-    with pytest.raises(PartBusy) as refusal:
+    # The part is busy even for a machine whose clock is ahead of the disk's.
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=1)), pytest.raises(PartBusy) as refusal:
         send(store, upload_id, 3, b"new")
     body.go_on.set()
 

@@ -1,4 +1,4 @@
-"""The local store's URLs on the wire: odd bodies, cut connections, rights asked anew, flat memory."""
+"""The local store's URLs over HTTP: odd bodies, cut connections, rights checked again, constant memory."""
 
 import contextlib
 import io
@@ -35,7 +35,7 @@ def url_of(store, key, file_id):
 
 
 class Wire:
-    """A bare connection on which a request can stop halfway."""
+    """A plain connection, on which a request can stop halfway."""
 
     def __init__(self, url, method="PUT", **headers):
         parts = urlsplit(url)
@@ -48,11 +48,11 @@ class Wire:
         self.socket.sendall(data)
 
     def hang_up(self):
-        """No more is sent; the answer can still be read."""
+        """Send no more; the answer can still be read."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def status(self):
-        """The status of the answer, whose body is not read."""
+        """The status of the answer. Does not read the body."""
         return self._head()[0]
 
     def refusal(self):

@@ -1,4 +1,4 @@
-"""A service that does not answer costs a few calls their patience, and the others nothing."""
+"""A service that does not answer delays a few calls; the others fail at once."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def silent():
-    """A service that takes connections and says nothing; knows how many there were."""
+    """A service that accepts connections, counts them and never answers."""
     with socket.create_server((LOOPBACK, 0)) as listener, contextlib.ExitStack() as open_ones:
         state = SimpleNamespace(connections=0, port=listener.getsockname()[1])
 

@@ -1,6 +1,7 @@
-"""The pure pieces below the stores: ranges, joined checksums, digests beside the writing, signed tokens."""
+"""The parts of the stores that need no disk or network: ranges, joined checksums, digests, signed tokens."""
 
 import os
+import threading
 import time
 import zlib
 from hashlib import sha256
@@ -90,10 +91,12 @@ def test_digests_are_those_of_all_blocks_in_order(sizes, with_sha256):
     assert result == (sha256(whole).hexdigest() if with_sha256 else None, zlib.crc32(whole))
 
 
-def test_digests_that_are_given_up_do_not_wait():
+def test_digests_that_are_given_up_leave_no_thread_behind():
     with Digests() as digests:
         for _ in range(5):
             digests.update(bytes(1000))
+
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("digests")]
 
 
 def refusal_of(token, *purposes):

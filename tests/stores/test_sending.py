@@ -1,4 +1,4 @@
-"""How an object is handed to the server: by descriptor for sendfile, in bounded reads, or by name for nginx."""
+"""How the store gives an object to the server: a descriptor for sendfile, bounded reads, or a name for nginx."""
 
 import io
 import os
@@ -11,13 +11,13 @@ from django.test import RequestFactory
 from gunicorn.config import Config
 from gunicorn.http.wsgi import FileWrapper, Response
 
+from fileshare.outgoing.sending import send_object
 from fileshare.storage import BLOCK_SIZE, ObjectMissing, get_store
-from fileshare.views.sending import send_object
 
 KEY = "files/reports/1/report.pdf"
 BODY = shake_256(b"body").digest(50_000)
 
-# Closing a response tells Django that the request is over, and it looks after its connections then.
+# When a response is closed, Django ends the request and checks its database connections.
 pytestmark = pytest.mark.django_db
 
 
