@@ -1,11 +1,11 @@
 """Measure the portal beside its limits.
 
-    make bench                                       all of it: about 20 minutes and 12 GiB on the disk
-    make bench ARGS="--only upload,zip --rounds 5"   some of it
-    make bench ARGS=--quick                          a sixteenth of every size, once: does it still work?
+    make bench                                       all works: about 20 minutes and 12 GiB on the disk
+    make bench ARGS="--only upload,zip --rounds 5"   some works
+    make bench ARGS=--quick                          a sixteenth of every size, one round: does the benchmark run?
 
-Prints tables and writes everything to --json (default: var/bench.json). Whether the bytes come back as they
-were sent is looked at first. Only ratios within one run mean anything: the machine does other things too.
+Prints tables and writes all results to --json (default: var/bench.json). Before timing it checks that downloads return
+the bytes that were uploaded. Compare only ratios within one run: the machine also does other work.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from . import MIB, report, servers, works
 
 def main(arguments=None):
     options = read_options(arguments)
-    # Ended from outside, it ends what it has started.
+    # On SIGTERM exit normally, so that the servers it started are stopped.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     when, load = dt.datetime.now(dt.UTC), os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
@@ -62,15 +62,15 @@ def read_options(arguments):
 
 
 def measure(stack, folder, options):
-    """The Works, done one after the other."""
+    """Run the Works one after the other and return them."""
     part = 16 if options.quick else 1
     size, pieces, many = 1024 * MIB // part, 1000 // part, 100_000 // part
     tell = Progress(sys.stderr)
     tell("starting the servers")
     source = servers.random_file(folder / "source.bin", size)
-    # One PUT whatever the size, as nginx takes it; and nobody waits for the disk, as nginx does not.
+    # One PUT for any size and no waiting for the disk, as nginx does it.
     plain = {"MULTIPART_THRESHOLD": str(size), "STORE_FSYNC": "0"}
-    # As shipped, but that a small file has parts too.
+    # As shipped; in a quick run with smaller parts, so that the smaller file also has several.
     parts = {"MULTIPART_THRESHOLD": str(16 * MIB), "PART_SIZE": str(16 * MIB)} if options.quick else {}
     blocks = {
         "nginx": servers.plain_nginx(folder),
@@ -100,20 +100,20 @@ class Progress:
         self._stream = stream
 
     def __call__(self, text):
-        """Say what was done last."""
+        """Show what was done last."""
         ending = "\r\x1b[K" if self._stream.isatty() else "\n"
         self._stream.write(ending + text if ending.startswith("\r") else text + ending)
         self._stream.flush()
 
     def end(self):
-        """Leave the line to others."""
+        """End the line."""
         if self._stream.isatty():
             self._stream.write("\n")
 
 
 @dataclass(frozen=True)
 class Field:
-    """Who takes part: nginx alone; the portal by itself, behind nginx, as it is shipped, and on S3 (or None)."""
+    """The contenders: nginx alone; the portal by itself, behind nginx, as shipped, and on S3 (or None)."""
 
     nginx: object
     run: object
@@ -123,14 +123,14 @@ class Field:
 
     @property
     def portals(self):
-        """{name in the tables: portal} of those that are measured alike."""
+        """{name in the tables: portal} of the portals that get the same measurements."""
         named = {"make run": self.run, "behind nginx": self.front, "on S3": self.s3}
         return {name: portal for name, portal in named.items() if portal}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of the large file, MiB pieces in a ZIP, rows of the large folder, small downloads, pages, names to find."""
+    """Bytes of the large file, MiB pieces in a ZIP, rows of the large folder, small downloads, pages, names."""
 
     large: int
     pieces: int
@@ -141,12 +141,12 @@ class Sizes:
 
     @property
     def few_names(self):
-        """Names of the small search."""
+        """How many names the small search has."""
         return self.names // 100
 
 
 def upload(field, folder, source, sizes):
-    """1 GiB until it is a File."""
+    """Upload 1 GiB until it is a File."""
     places = {name: portal.inside("folder", "uploads") for name, portal in field.portals.items()}
     contenders = {"copy": works.copy_of(source, folder / "copy.bin")}
     if field.nginx.takes:
@@ -162,7 +162,7 @@ def upload(field, folder, source, sizes):
 
 
 def download(field, folder, source, sizes):
-    """1 GiB, on one connection and in eight ranges at once."""
+    """Download 1 GiB, on one connection and in eight ranges at once."""
     ranges = works.spans(sizes.large, 8)
     shutil.copyfile(source, field.nginx.files / "large.bin")
     urls = {}
@@ -179,7 +179,7 @@ def download(field, folder, source, sizes):
 
 
 def small(field, folder, source, sizes):
-    """Signed URLs of 10 KiB; who asks is asked anew."""
+    """Downloads of 10 KiB by signed URLs; each round asks for new URLs."""
     files, size = 50, 10 * 1024
     works.pieces(source, field.nginx.files / "small", files, size)
     static = [f"{field.nginx.url}/small/{number:05}.bin" for number in range(files)]
@@ -193,7 +193,7 @@ def small(field, folder, source, sizes):
 
 
 def archive(field, folder, source, sizes):
-    """Many files of 1 MiB as one stored ZIP."""
+    """Download many files of 1 MiB as one stored ZIP."""
     by_hand = works.pieces(source, folder / "pieces", sizes.pieces, MIB)
     contenders = {"zip -0": works.zip_by_hand(by_hand, sizes.pieces)}
     for name, portal in field.portals.items():
@@ -228,7 +228,7 @@ def lists(field, folder, source, sizes):
 
 
 def search(field, folder, source, sizes):
-    """Finding names, common and rare, in few and in many; PostgreSQL where one runs."""
+    """Search common and rare names, among few and many; also on PostgreSQL where one runs."""
     portals = {"few": ("SQLite", sizes.few_names, {}), "many": ("SQLite", sizes.names, {})}
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(servers.new_database())
@@ -260,7 +260,7 @@ def search(field, folder, source, sizes):
 
 
 def audit(field, folder, source, sizes):
-    """A row of the log beside the upload it tells of, by one process and by eight at once."""
+    """The cost of a row of the log beside the upload that it records, by one process and by eight at once."""
     with contextlib.ExitStack() as stack:
         portals = {"SQLite": {}}
         url = stack.enter_context(servers.new_database())
@@ -281,7 +281,7 @@ def audit(field, folder, source, sizes):
 
 
 def initiate(field, folder, source, sizes):
-    """A hundred files promised by one call."""
+    """Initiate uploads of a hundred files in one call."""
     place = field.run.inside("folder", "promises")
     yield works.Work(
         "initiate of 100 files", "requests", "make run", {"make run": works.initiate(field.run, place, 100)}
@@ -289,7 +289,7 @@ def initiate(field, folder, source, sizes):
 
 
 def start(field, folder, source, sizes):
-    """From the command to the first page."""
+    """Start of `make run`: from the command to the first page."""
     yield works.Work("make run, warm", "requests", "make run", {"make run": works.start(folder)})
 
 

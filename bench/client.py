@@ -1,9 +1,9 @@
-"""The load, in a process of its own so that the servers share nothing with it but the machine.
+"""The load, in a separate process, so that the servers share only the machine with it.
 
-    echo '{"job": "get", "url": ...}' | python bench/client.py      prints what came of it as JSON
+    echo '{"job": "get", "url": ...}' | python bench/client.py      prints the result as JSON
 
-Bare sockets: a body goes out by sendfile and comes in into one buffer that nobody looks at, unless
-`sha256` is asked for, which a timed run does not.
+It uses bare sockets. A body goes out by sendfile. A received body goes into one buffer and is not looked at, unless
+`sha256` is asked for; timed runs do not ask for it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import time
 from urllib.parse import urlsplit
 
 BLOCK = 1024 * 1024
-# Linux drops the bytes of a TCP connection instead of copying them out.
+# With this flag Linux drops the received bytes of a TCP connection instead of copying them.
 DISCARD = getattr(socket, "MSG_TRUNC", 0)
 
 
@@ -31,7 +31,7 @@ class Connection:
         self.buffer = bytearray(BLOCK)
 
     def send(self, method, url, headers, length=None):
-        """The head of a request."""
+        """Send the head of a request."""
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}"]
@@ -41,7 +41,7 @@ class Connection:
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def send_file(self, path, start, count):
-        """The bytes of a file as the body. Ends early where the server has answered already."""
+        """Send `count` bytes of a file, from `start`, as the body."""
         with open(path, "rb") as file:
             while count:
                 sent = os.sendfile(self.socket.fileno(), file.fileno(), start, min(count, 64 * BLOCK))
@@ -61,7 +61,7 @@ class Connection:
         return int(first.split()[1]), headers, rest
 
     def answer(self, *, digest=None):
-        """(status, headers, bytes in the body, when the first of them came); a body without a length is an error."""
+        """(status, headers, bytes in the body, time of the first bytes). A body without a length is an error."""
         status, headers, rest = self.head()
         first = time.perf_counter()
         size = left = int(headers["content-length"])
@@ -80,7 +80,7 @@ class Connection:
 
 
 def get(url, *, headers=None, ranges=None, sha256=False):
-    """One GET, or as many at once as there are [start, end) in `ranges`."""
+    """One GET, or one for each [start, end) of `ranges`, all at once."""
     headers = headers or {}
     if ranges is None:
         digest = hashlib.sha256() if sha256 else None
@@ -107,7 +107,7 @@ def get(url, *, headers=None, ranges=None, sha256=False):
 
 
 def post(url, *, headers, body, sha256=False):
-    """One POST with a JSON body whose answer is long."""
+    """One POST with a JSON body; reads a long answer."""
     digest = hashlib.sha256() if sha256 else None
     data = json.dumps(body).encode()
     connection = Connection(url)
@@ -134,7 +134,7 @@ def put(requests, *, path):
 
 
 def many(urls, *, connections, count, headers=None):
-    """`count` GETs in all over so many kept connections; the URLs are asked for in turn. `p95` is in seconds."""
+    """`count` GETs in all over `connections` kept connections, going through the URLs in turn. `p95` is in seconds."""
     size, waits = [], []
 
     def work(number):
@@ -180,5 +180,5 @@ if __name__ == "__main__":
     facts = json.loads(sys.stdin.read())
     result = JOBS[facts.pop("job")](**facts)
     used = os.times()
-    # Its own use too: a client that works as hard as the server would be what is measured.
+    # Report the client's own CPU too: a client as busy as the server would be the limit that is measured.
     print(json.dumps({**result, "user": used.user, "system": used.system}))

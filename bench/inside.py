@@ -1,4 +1,4 @@
-"""What is done inside a portal, by a `manage.py shell` in its environment: JSON in, JSON out."""
+"""Jobs inside a portal, run by `manage.py shell` in its environment: JSON in, JSON out."""
 
 import hashlib
 import io
@@ -18,12 +18,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import tokens
+from accounts.credentials import tokens
 from accounts.models import User
 from audit import chain, verifying
 from audit.log import record
-from audit.models import Action
-from fileshare import completion
+from fileshare.contributions.actions import Action
+from fileshare.incoming import completion
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Tag
 from fileshare.storage import get_store
 
@@ -31,13 +31,13 @@ from . import EMAIL, PASSWORD
 
 
 def people():
-    """A super who makes folders, and somebody who has two grants on each: rights have to be asked, as of most."""
+    """Create a super, and a user with grants instead, so that permissions are checked as for most users."""
     User.objects.create_superuser(email=f"super-{EMAIL}", password=PASSWORD, name="Super")
     User.objects.create_user(email=EMAIL, password=PASSWORD, name="Amina Otieno")
 
 
 def folder(slug):
-    """A new folder the person may use."""
+    """A new folder that the user may use, with a grant of each kind."""
     user = User.objects.get(email=EMAIL)
     made = Folder.objects.create(name=slug, slug=slug, retention_days=None, quota_bytes=2**60)
     for kind in PermissionType.values:
@@ -62,7 +62,7 @@ def _row(place, user, name, size, number):
 
 
 def stored(slug, source, count, size):
-    """Files with bytes: `count` pieces of `size` of the file `source`; their ids."""
+    """Store files: `count` pieces of `size` bytes of the file `source`. Returns their ids."""
     place_id = folder(slug)
     place, user, ids = Folder.objects.get(pk=place_id), User.objects.get(email=EMAIL), []
     with open(source, "rb") as file:
@@ -77,7 +77,7 @@ def stored(slug, source, count, size):
 
 
 def rows(slug, count):
-    """Files of which a list shows the row alone."""
+    """Create rows of files without stored bytes, for lists."""
     place_id = folder(slug)
     place, user = Folder.objects.get(pk=place_id), User.objects.get(email=EMAIL)
     File.objects.bulk_create(
@@ -87,10 +87,10 @@ def rows(slug, count):
 
 
 def names(slug, count):
-    """Rows of `count` names to be found, and the searches to try: {what is asked for: query string}.
+    """Create `count` files with names to search. Returns the searches: {description: query string}.
 
-    Names are of made words, the same in each run. "report" is in a third of them; "quixotic" in the oldest
-    alone; 20 old files are tagged "audited".
+    The words are made up, the same in each run. "report" is in a third of the names; "quixotic" only in the oldest; 20
+    old files are tagged "audited".
     """
     place_id = folder(slug)
     place, user, chance = Folder.objects.get(pk=place_id), User.objects.get(email=EMAIL), random.Random(7)  # noqa: S311
@@ -123,7 +123,7 @@ def names(slug, count):
 
 
 def queries(addresses):
-    """How many queries each of these pages takes, sign-in included."""
+    """How many database queries each of these pages takes, including those for the session."""
     client, counts = Client(HTTP_HOST="127.0.0.1"), []
     client.force_login(User.objects.get(email=EMAIL))
     for address in addresses:
@@ -134,10 +134,10 @@ def queries(addresses):
 
 
 def uploads(slug, processes, count, logged=True):
-    """[seconds, CPU seconds as user, as system] until so many processes at once have each taken `count` files of
-    10 KiB: initiate, PUT and complete, as the page calls them, through all of the portal but a socket.
+    """[seconds, user CPU seconds, system CPU seconds] for `processes` processes at once, each uploading `count` files.
 
-    Without `logged` no row of the log is written about them.
+    Each file has 10 KiB. It is uploaded by initiate, PUT and complete, as the page calls them, through all of the
+    portal except a socket. Without `logged` no row of the log is written about them.
     """
     completion.record = record if logged else lambda *args, **facts: None
     settings.RATELIMIT_ENABLE = False
@@ -157,13 +157,14 @@ def uploads(slug, processes, count, logged=True):
         if [answer.status_code, sent.status_code, done.status_code] != [201, 200, 200]:
             raise RuntimeError(done.content)
 
-    act(count)  # a portal that has been at work
+    act(count)  # warm up the portal
     return _at_once(processes, count, act)
 
 
 def appends(slug, processes, count):
-    """[seconds, CPU seconds as user, as system] until so many processes at once have each written `count` rows of
-    the log, each put in its place.
+    """[seconds, user CPU seconds, system CPU seconds] for `processes` processes at once, each writing `count` log rows.
+
+    Places all rows in the chain afterwards and checks it.
     """
     place, user = Folder.objects.get(slug=slug), User.objects.get(email=EMAIL)
 
@@ -196,7 +197,7 @@ def _at_once(processes, count, act):
 
 
 def main():
-    """Do what each line of the input asks, [job, arguments], and answer by a line."""
+    """Run the job of each input line, [job, arguments], and print its result as one line."""
     jobs = {
         function.__name__: function for function in (people, folder, stored, rows, names, queries, uploads, appends)
     }

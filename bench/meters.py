@@ -1,4 +1,4 @@
-"""What server processes used: CPU seconds and memory, read from /proc (Linux)."""
+"""CPU seconds and memory of server processes, read from /proc (Linux)."""
 
 import os
 from contextlib import suppress
@@ -10,7 +10,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Use:
-    """Seconds of CPU in user and in system mode, and how far memory rose above where it was."""
+    """CPU seconds in user and in system mode, and how far memory rose above its start."""
 
     user: float
     system: float
@@ -18,7 +18,7 @@ class Use:
 
 
 def family(*pids):
-    """These processes and all that descend from them."""
+    """These processes and all their descendants."""
     children = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -33,35 +33,35 @@ def family(*pids):
 
 
 class Meter:
-    """Measures the families of these processes between two moments; `stop` gives the Use."""
+    """Measures these processes and their descendants from creation to `stop`, which returns the Use."""
 
     def __init__(self, *pids):
         self._pids = family(*pids)
         self._memory = {}
         for pid in self._pids:
-            # From here on VmHWM is the peak since now.
+            # This resets VmHWM, the peak of memory.
             Path(f"/proc/{pid}/clear_refs").write_text("5")
             self._memory[pid] = _memory(pid)["VmRSS"]
         self._before = self._times()
 
     def stop(self):
-        """The Use of all of them since the beginning."""
+        """The Use of all the processes since the start."""
         user, system = (now - then for now, then in zip(self._times(), self._before, strict=True))
         growth = sum(_memory(pid)["VmHWM"] - self._memory[pid] for pid in self._pids)
         return Use(user, system, growth / 1024)
 
     def _times(self):
-        # Fields 14 to 17 of proc(5); those of children that have ended are in the last two.
+        # Fields 14 to 17 of proc(5); the last two are those of children that have ended.
         rows = [[int(field) / TICKS for field in _stat(pid)[11:15]] for pid in self._pids]
         return sum(row[0] + row[2] for row in rows), sum(row[1] + row[3] for row in rows)
 
 
 def _stat(pid):
-    """The fields of /proc/<pid>/stat behind the name, which may hold anything."""
+    """The fields of /proc/<pid>/stat after the name; the name may hold spaces and brackets."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _memory(pid):
-    """KiB by name."""
+    """{"VmRSS": KiB, "VmHWM": KiB}"""
     lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return {name: int(rest.split()[0]) for name, _colon, rest in lines if name in ("VmRSS", "VmHWM")}

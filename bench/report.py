@@ -1,4 +1,4 @@
-"""What came of it: a table to read and JSON to keep."""
+"""The results: a table to read and JSON to keep."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 
 def spread(values, form):
-    """The median, and in brackets the least and the most."""
+    """The median, with the minimum and maximum in brackets."""
     values = list(values)
     return f"{form(statistics.median(values))} ({form(min(values))}–{form(max(values))})"
 
@@ -18,7 +18,7 @@ def number(value):
 
 
 def table(works):
-    """Lines of Markdown: a table for each work. A ratio is taken within each round."""
+    """Lines of Markdown: a table for each work. Ratios compare values of the same round."""
     for work in works:
         unit = "MiB/s" if work.unit == "MiB" else "/s"
         cpu = "CPU s/GiB user + system" if work.unit == "MiB" else "CPU ms each"
@@ -47,7 +47,7 @@ def table(works):
 
 
 def used(work, samples):
-    """CPU of the server processes for a GiB, or for a request."""
+    """CPU time of the server processes per GiB, or per request."""
     if work.unit == "MiB":
         user, system = (
             statistics.median(getattr(sample, kind) / sample.amount * 1024 for sample in samples)
@@ -58,7 +58,7 @@ def used(work, samples):
 
 
 def facts(works, *, quick, rounds, when, load):
-    """Everything, for a program to read."""
+    """All results, for a program to read."""
     return {
         "when": when.isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()},

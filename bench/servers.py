@@ -1,4 +1,4 @@
-"""The portal in its ways of running, and what it is held against. All on loopback, all ended with the block."""
+"""The portal in several configurations, and the servers to compare with. All on loopback, stopped after the block."""
 
 import contextlib
 import getpass
@@ -39,7 +39,7 @@ SIGNED_IN_SECONDS = 60
 
 
 class Portal:
-    """A live portal. `pids` are those that do its work: its own, and nginx' where that is in front."""
+    """A running portal. `pids` are its own processes, and those of nginx or S3 where it uses them."""
 
     def __init__(self, name, port, url, process, shell):
         self.name = name
@@ -50,7 +50,7 @@ class Portal:
         self._signed_in = float("-inf")
 
     def inside(self, job, *arguments):
-        """What the job of bench.inside answers."""
+        """The result of a job of bench.inside."""
         self._shell.stdin.write(json.dumps([job, arguments]) + "\n")
         self._shell.stdin.flush()
         answer = self._shell.stdout.readline()
@@ -59,7 +59,7 @@ class Portal:
         return json.loads(answer)
 
     def headers(self):
-        """Those of somebody signed in not long ago: a log-in is slow by design, and its token good for five minutes."""
+        """The headers of a signed-in user. Reuses the token for SIGNED_IN_SECONDS, since a log-in is slow by design."""
         if time.monotonic() > self._signed_in + SIGNED_IN_SECONDS:
             facts = {"email": EMAIL, "password": PASSWORD}
             answer = httpx.post(f"{self.url}/api/auth/login", json=facts, timeout=60).raise_for_status()
@@ -68,11 +68,11 @@ class Portal:
         return self._headers
 
     def web(self):
-        """A client who is signed in."""
+        """A signed-in HTTP client."""
         return httpx.Client(base_url=self.url, headers=self.headers(), timeout=600)
 
     def cookie(self):
-        """The same as a browser has it: by session."""
+        """The headers of a browser's signed-in session."""
         with httpx.Client(base_url=self.url) as browser:
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.get("/login").text)[1]
             form = {"email": EMAIL, "password": PASSWORD, "csrfmiddlewaretoken": token}
@@ -109,7 +109,7 @@ def portal(name, folder, *, behind=None, **settings):
             env=environment,
             cwd=ROOT,
             text=True,
-        ) as shell:  # its input is closed at the end, and it ends
+        ) as shell:  # leaving the block closes the shell's input, and the shell ends
             made = Portal(name, port, url, process, shell)
             made.inside("people")
             yield made
@@ -125,7 +125,7 @@ def _listens(port):
 
 @contextlib.contextmanager
 def new_database():
-    """The address of a new database in the PostgreSQL of this machine, dropped with the block; None without one."""
+    """The address of a new database in this machine's PostgreSQL, dropped after the block; None without PostgreSQL."""
     found = find_postgres()
     if found is None:
         yield None
@@ -166,7 +166,7 @@ def _nginx(folder, name, body, ports):
 
 @contextlib.contextmanager
 def plain_nginx(folder):
-    """nginx alone, the limit: it serves and takes the files of `files/`. `takes` is False where it lacks WebDAV."""
+    """nginx alone, as the limit: serves and accepts files in `files/`. `takes` is False when it lacks WebDAV."""
     (port,) = free_ports(1)
     files = folder / "nginx" / "files"
     told = subprocess.run([nginx_path(), "-V"], capture_output=True, text=True).stderr
@@ -192,7 +192,7 @@ def plain_nginx(folder):
 
 @contextlib.contextmanager
 def portal_behind_nginx(name, folder, **settings):
-    """The portal with deploy/nginx/portal.conf in front, hand-off on, without TLS; both count as the portal."""
+    """The portal behind nginx with deploy/nginx/portal.conf, hand-off on, without TLS. The CPU of both is counted."""
     ports = free_ports(2)
     bodies = folder / name / "store" / "bodies"
     with portal(
@@ -230,7 +230,7 @@ def portal_behind_nginx(name, folder, **settings):
 
 @contextlib.contextmanager
 def portal_on_s3(name, folder, **settings):
-    """The portal with its store in a bucket of a SeaweedFS; `s3_pids` are those of the store. Raises Unavailable."""
+    """The portal with its store in a bucket of SeaweedFS, whose CPU is counted too. Raises Unavailable."""
     mine = set(meters.family(os.getpid()))
     with started_s3() as url:
         s3_pids = set(meters.family(os.getpid())) - mine
@@ -250,7 +250,7 @@ def portal_on_s3(name, folder, **settings):
 
 
 def random_file(path, size_bytes):
-    """Bytes that no file system and no line can make shorter; the same 16 MiB again and again, each block marked."""
+    """A file of random bytes, which compression cannot shorten: the same 16 MiB repeated, each block numbered."""
     block = bytearray(os.urandom(min(size_bytes, 16 * MIB)))
     with open(path, "wb") as file:
         for number in range(-(-size_bytes // len(block))):

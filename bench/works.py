@@ -1,4 +1,4 @@
-"""What is measured. Each work has contenders that take turns, round by round, and one of them is the limit."""
+"""What is measured. Each work has contenders that take turns in each round; one of them is the limit."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ BULK = "/api/fileshare/download/bulk"
 
 @dataclass
 class Sample:
-    """One turn of one contender. `amount` is in the work's unit; CPU in seconds, all server processes together."""
+    """One turn of one contender. `amount` is in the work's unit; CPU in seconds of all server processes together."""
 
     seconds: float
     amount: float
@@ -38,9 +38,9 @@ class Sample:
 
 @dataclass
 class Work:
-    """`unit` is what `amount` counts: MiB moved, or requests answered. Ratios are rates over that of `limit`.
+    """`unit` is what `amount` counts: MiB moved, or requests answered. Ratios are rates divided by the rate of `limit`.
 
-    A round has `turns` turns of each contender: many, where a difference of a few percent is looked for.
+    A round has `turns` turns of each contender: many, to find a difference of a few percent.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Work:
     samples: dict = field(default_factory=dict)
 
     def run(self, rounds, tell):
-        """All contenders, one after the other, as many times."""
+        """Run `rounds` rounds; in each turn all contenders, one after the other."""
         for turn in range(rounds * self.turns):
             for name, contender in self.contenders.items():
                 sample = contender()
@@ -61,7 +61,7 @@ class Work:
 
 
 def client(job, **facts):
-    """What the client's process found out."""
+    """Run a job in the client's process and return its result."""
     text = json.dumps({"job": job, **facts})
     done = subprocess.run([sys.executable, CLIENT], input=text, capture_output=True, text=True, timeout=900)
     if done.returncode:
@@ -71,7 +71,7 @@ def client(job, **facts):
 
 @contextmanager
 def measured(server, sample):
-    """Fill in what the server's processes used meanwhile."""
+    """Fill in the CPU and memory that the server's processes use during the block."""
     meter = meters.Meter(*server.pids)
     yield
     use = meter.stop()
@@ -79,7 +79,7 @@ def measured(server, sample):
 
 
 def load(server, amount, job, **facts):
-    """A contender: the client's job against this server. A function among the facts is called for each turn."""
+    """A contender: the client's job against this server. A callable among the facts is called for each turn."""
 
     def turn():
         given = {name: value() if callable(value) else value for name, value in facts.items()}
@@ -94,7 +94,7 @@ def load(server, amount, job, **facts):
 
 
 def timed_inside(portal, job, slug, processes, count, *options):
-    """A contender: a job of bench.inside that says what it took, so many processes at once."""
+    """A contender: a job of bench.inside that measures itself, with `processes` processes at once."""
 
     def turn():
         seconds, user, system = portal.inside(job, slug, processes, count, *options)
@@ -186,7 +186,7 @@ def upload(portal, folder_id, source):
 
 
 def settle():
-    """Write out what earlier turns left to the disk, so that none pays for another."""
+    """Write the data of earlier turns to the disk, so that it does not slow the next one."""
     os.sync()
 
 
@@ -200,20 +200,20 @@ def download_url(portal, file_id):
 
 
 def download_urls(portal, ids):
-    """The same for many."""
+    """Signed URLs of many files."""
     with portal.web() as web:
         answers = [web.post(f"/api/fileshare/download/{file_id}").raise_for_status() for file_id in ids]
     return [answer.json()["download_url"] for answer in answers]
 
 
 def spans(size, count):
-    """[start, end) of `count` ranges that are the whole."""
+    """`count` ranges [start, end) that together cover `size`."""
     edges = [size * number // count for number in range(count + 1)]
     return list(zip(edges, edges[1:], strict=False))
 
 
 def check_download(portal, file_id, source, ranges):
-    """Raise unless the whole and each of these ranges come back as they are in `source`."""
+    """Raise unless the whole file and each of these ranges come back as in `source`."""
     url = download_url(portal, file_id)
     whole, pieces = hashlib.sha256(), []
     with open(source, "rb") as file:
@@ -268,7 +268,7 @@ def check_zip(portal, ids, source, size):
 
 
 def initiate(portal, folder_id, count):
-    """A contender: one call that promises so many files."""
+    """A contender: one call that initiates `count` uploads."""
 
     def turn():
         files = [{"filename": f"{number}.bin", "size_bytes": 1000 + number} for number in range(count)]
@@ -286,7 +286,7 @@ def initiate(portal, folder_id, count):
 
 
 def start(folder):
-    """A contender: `make run` on a database that is there, until the first answer of a page."""
+    """A contender: `make run` on an existing database, until the first page is answered."""
     (port,) = free_ports(1)
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
     environment |= {
@@ -316,12 +316,12 @@ def start(folder):
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
-    turn()  # the first one makes database and demo
+    turn()  # the first turn creates the database and the demo data
     return turn
 
 
 def pieces(source, folder, count, size):
-    """Files of the same bytes that the portals store, for those who read a folder."""
+    """Write pieces with the same bytes that the portals store, for contenders that read a folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with open(source, "rb") as file:
