@@ -9,7 +9,7 @@ LOCK = $(VENV_UV) pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all bench lint format messages lock
+.PHONY: help run dev test quick test-all mutants bench lint format messages lock audit
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -26,9 +26,17 @@ test: ## run the tests on SQLite, then on PostgreSQL and Redis; ARGS="tests/acco
 	$(BOOTSTRAP) dev
 	@exec $(VENV_PYTHON) scripts/run_tests.py $(ARGS)
 
+quick: ## run the tests of what has changed, for at most 80 seconds; ARGS="--base main"
+	$(BOOTSTRAP) dev
+	@exec $(VENV_PYTHON) scripts/quick.py $(ARGS)
+
 test-all: ## the same, but anything missing or skipped is a failure
 	$(BOOTSTRAP) dev
 	@exec $(VENV_PYTHON) scripts/run_tests.py --all $(ARGS)
+
+mutants: ## delete one clause at a time and list what no test notices; ARGS="--seed 7 --number 60"
+	$(BOOTSTRAP) dev
+	@exec $(VENV_PYTHON) scripts/mutants.py $(ARGS)
 
 bench: ## measure it beside nginx, cp and zip: docs/performance.md; ARGS=--quick, ARGS="--only zip"
 	$(BOOTSTRAP) dev
@@ -52,3 +60,9 @@ lock: ## write requirements*.txt anew from requirements*.in; ARGS=--upgrade for 
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) requirements-lint.in -o requirements-lint.txt
+	$(LOCK) requirements-audit.in -o requirements-audit.txt
+
+audit: ## ask PyPI which of the locked packages have known faults
+	$(BOOTSTRAP) run audit
+	@exec .venv/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --timeout 15 \
+		-r requirements-dev.txt -r requirements-lint.txt -r requirements-uv.txt $(ARGS)

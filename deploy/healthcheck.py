@@ -1,11 +1,11 @@
-"""Is this container's process well? Ends with 0 when it is; with 1 and a sentence when not.
+"""Is this container's process healthy? Ends with 0 if it is, else with 1 and a sentence.
 
     python deploy/healthcheck.py web       /healthz answers 200
-    python deploy/healthcheck.py worker    its main loop beat within the last ten minutes (config/liveness.py)
+    python deploy/healthcheck.py worker    its main loop ran within the last ten minutes (config/watch/liveness.py)
     python deploy/healthcheck.py beat      it wrote its schedule within the last ten minutes
 
-Ten minutes, because a worker falls silent while the broker is away, and a restart brings no broker back.
-Beat writes every three minutes. Standard library only: it runs often and must cost next to nothing.
+The limit is ten minutes because a worker is silent while the broker is down, and restarting the worker does not help
+then. Beat writes every three minutes. It uses only the standard library, because it runs often and must be cheap.
 """
 
 import http.client

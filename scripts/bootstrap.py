@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Make `.venv` and put the pinned packages into it. Needs nothing but a Python of 3.11 or newer.
+"""Make `.venv` and install the pinned packages. Needs only Python 3.11 or newer.
 
-    python3 scripts/bootstrap.py            what the portal runs on
-    python3 scripts/bootstrap.py dev        ... and what its tests need
-    python3 scripts/bootstrap.py dev lint   ... and the linters
+    python3 scripts/bootstrap.py            the packages that the portal needs
+    python3 scripts/bootstrap.py dev        ... and those of its tests
+    python3 scripts/bootstrap.py dev lint   ... and the linters; `audit`: what `make audit` needs
 
-Sets add up: asking for fewer never uninstalls what an earlier call put there. When nothing is to do
-it says nothing and takes a fraction of a second. What an interrupted call left is repaired by the next.
-Ends with 0 when `.venv` is ready; with 1 and one sentence on what to do when not.
+Sets add up: a call for fewer sets never uninstalls those of an earlier call. When there is nothing to do it prints
+nothing and takes a fraction of a second. A call repairs what an interrupted one left. Exit status 0: `.venv` is ready;
+1: it prints one sentence on what to do.
 
-The file itself keeps to Python 3.6, so that an old Python can read it and say what is missing.
+This file keeps to the syntax of Python 3.6, so that an old Python can read it and print which version is needed.
 """
 
 import hashlib
@@ -28,7 +28,12 @@ STAMP = os.path.join(VENV, "bootstrap.json")
 
 MINIMUM = (3, 11)
 COMMANDS = ("python3.13", "python3.12", "python3.11", "python3.14", "python3", "python")
-FILES = {"run": "requirements.txt", "dev": "requirements-dev.txt", "lint": "requirements-lint.txt"}
+FILES = {
+    "run": "requirements.txt",
+    "dev": "requirements-dev.txt",
+    "lint": "requirements-lint.txt",
+    "audit": "requirements-audit.txt",
+}
 INSTALLER = "requirements-uv.txt"
 
 NO_DOWNLOAD = (
@@ -39,7 +44,7 @@ NO_DOWNLOAD = (
 
 
 class Trouble(Exception):
-    """Why `.venv` cannot be made, as a sentence for the person at the keyboard."""
+    """Why `.venv` cannot be made, as a sentence for the user."""
 
 
 def main(asked):
@@ -56,14 +61,14 @@ def main(asked):
     stamp = stamp or {"sets": [], "interrupted": False}
     sets = with_run(asked | set(stamp["sets"]))
     say("Installing the packages of: %s" % ", ".join(sorted(sets)))
-    # Should this be the last thing that is written, the next call knows that packages may be half there.
+    # If the call is interrupted after this, the next one knows that packages may be half installed.
     write_stamp(stamp["sets"], interrupted=True)
     install(sets, again=stamp["interrupted"])
     write_stamp(sets, interrupted=False)
 
 
 def with_run(sets):
-    """`sets` with 'run' in it exactly when 'dev', which contains it, is not."""
+    """`sets` with 'run' if 'dev' is missing, and without it if not: 'dev' contains 'run'."""
     return (sets - {"run"}) if "dev" in sets else (sets | {"run"})
 
 
@@ -71,7 +76,7 @@ def with_run(sets):
 
 
 def read_stamp():
-    """What the last call noted in `.venv`, or None."""
+    """The stamp that the last call wrote into `.venv`, or None."""
     try:
         with open(STAMP) as file:
             stamp = json.load(file)
@@ -110,13 +115,13 @@ def is_current(stamp, asked):
 
 
 def is_sound(stamp):
-    """Can packages be installed into the `.venv` that is there?"""
+    """True when packages can be installed into the existing `.venv`."""
     version = version_of(VENV_PYTHON)
     if version is None or version < MINIMUM:
         return False
     if stamp:
         return True
-    # Somebody else's environment, or the rest of one whose making was interrupted: that has no pip yet.
+    # An environment that this script did not finish. It is usable if it has pip: an interrupted one has none yet.
     return not os.path.exists(STAMP) and has_pip()
 
 
@@ -140,15 +145,15 @@ def version_of(python):
 
 
 def find_python():
-    """The path of a Python that is new enough: the one that runs this file, or the first on PATH."""
+    """The path of a new enough Python: the one that runs this file, else the first on PATH."""
     found = []
     here = os.path.realpath(VENV) + os.sep
     for path in [sys.executable] + [shutil.which(command) for command in COMMANDS]:
         if not path or os.path.abspath(path).startswith((VENV + os.sep, here)):
-            continue  # the environment about to be replaced
+            continue  # the environment that is to be replaced
         version = version_of(path)
         if version is None:
-            continue  # a shim or a shop's placeholder that runs nothing
+            continue  # a shim or an app store's placeholder, which runs nothing
         if version >= MINIMUM:
             return path
         seen = "%s (%d.%d.%d)" % ((path,) + version)
@@ -162,9 +167,11 @@ def find_python():
 
 
 def make_venv(python):
-    """A new, empty `.venv`, by the first tool that can; whatever was there goes."""
+    """Make a new, empty `.venv` with the first tool that works; deletes the old one."""
     if os.path.isdir(VENV) and os.listdir(VENV) and not os.path.exists(os.path.join(VENV, "pyvenv.cfg")):
         raise Trouble("%s is not a virtual environment: move it away, then run the same command again." % VENV)
+    if os.path.islink(VENV):
+        raise Trouble("%s leads to the environment of another folder, which would be emptied: remove the link." % VENV)
     major, minor, micro = version_of(python)
     say("Making .venv with Python %d.%d.%d" % (major, minor, micro))
     uv = shutil.which("uv")
@@ -190,11 +197,12 @@ def make_venv(python):
 
 
 def install(sets, again):
-    """Exactly the pinned packages of `sets`, each checked against its hash. `again`: trust nothing that is there."""
+    """Install exactly the pinned packages of `sets`, checked by hash. With `again` reinstall all of them."""
     files = [FILES[name] for name in ("run", "dev", "lint") if name in sets]
     uv = get_uv()
     if uv:
-        command = [uv, "pip", "sync", "--quiet", "--python", VENV_PYTHON, "--require-hashes"]
+        # Compile the modules once, here. With PYTHONDONTWRITEBYTECODE each process would compile some 3,000 modules.
+        command = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--python", VENV_PYTHON, "--require-hashes"]
         if loudly(command + (["--reinstall"] if again else []) + files):
             return
     if not has_pip():
@@ -211,7 +219,7 @@ def install(sets, again):
 
 
 def get_uv():
-    """The pinned uv inside `.venv`, put there if need be; else one from PATH; else None."""
+    """The pinned uv in `.venv`, installed if needed; else uv from PATH; else None."""
     with open(os.path.join(ROOT, INSTALLER)) as file:
         version = file.readline().split()[0].split("==")[1]
     own = os.path.join(BIN, "uv" + SUFFIX)
@@ -227,16 +235,16 @@ def get_uv():
 
 
 def environment():
-    """The caller's environment without what would send packages anywhere but into `.venv`."""
+    """The caller's environment, without variables that make pip or uv install elsewhere than in `.venv`."""
     astray = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "__PYVENV_LAUNCHER__")
     clean = {name: value for name, value in os.environ.items() if name not in astray}
     clean.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-    clean.setdefault("PIP_RETRIES", "2")  # without a network, an answer in seconds
+    clean.setdefault("PIP_RETRIES", "2")  # fail within seconds without a network
     return clean
 
 
 def quietly(command):
-    """Run `command`; (did it work, what it printed)."""
+    """Run `command`. Returns (True when it worked, its output)."""
     try:
         done = subprocess.run(
             command,
@@ -253,7 +261,7 @@ def quietly(command):
 
 
 def loudly(command):
-    """Run `command` with its output shown; True when it worked."""
+    """Run `command` and show its output. Returns True when it worked."""
     try:
         return subprocess.run(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL).returncode == 0
     except OSError as problem:

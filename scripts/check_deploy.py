@@ -1,4 +1,4 @@
-"""`manage.py check --deploy` as a production of the documented kind has it: nothing to say, or a status of 1."""
+"""Run `manage.py check --deploy` with the documented production settings. Exits with 1 on any warning."""
 
 import os
 import secrets
@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def production(data_dir):
-    """The environment of such a portal, with secrets of this moment."""
-    # Fernet's own way to make a key: 32 random bytes, base64.
+    """The environment of a production portal, with new random secrets."""
+    # As Fernet makes a key: 32 random bytes, base64.
     link_key = secrets.token_urlsafe(32) + "="
     return {
         "PATH": os.environ["PATH"],

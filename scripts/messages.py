@@ -1,11 +1,11 @@
-"""Bring the Swahili catalog up to the code. CONTRIBUTING.md, 'Words in two languages', says how to go on from there.
+"""Bring the Swahili catalog up to the code. CONTRIBUTING.md, 'Words in two languages', describes the next steps.
 
-    make messages                       new sentences go into the catalog, empty, and are listed; the .mo is made
-    make messages ARGS=--no-obsolete    and those that the code no longer says are dropped from it
-    make messages ARGS=--check          writes nothing: lists what has no Swahili, ends with 1 when there is any
+    make messages                       adds new sentences to the catalog, empty, and lists them; makes the .mo
+    make messages ARGS=--no-obsolete    also drops sentences that the code no longer has
+    make messages ARGS=--check          writes nothing: lists sentences without Swahili, exits with 1 if there are any
 
-Needs gettext's xgettext, msgmerge and msgfmt. What a message says in Swahili is never lost or guessed: one that
-changes in English stands empty again, and its old words are kept in the comments at the end of the file.
+Needs gettext's xgettext, msgmerge and msgfmt. It never loses or guesses a translation: a sentence that changes in
+English becomes empty again, and its old translation stays in the comments at the end of the file.
 """
 
 import argparse
@@ -32,7 +32,7 @@ TOOLS = ("xgettext", "msgmerge", "msguniq", "msgattrib", "msgfmt")
 
 
 class Command(makemessages.Command):
-    """Django's, without guesses: a new sentence stands empty, not with what a similar one says."""
+    """Django's command without fuzzy matching, which would give a new sentence a similar one's translation."""
 
     msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
 
@@ -64,7 +64,7 @@ def main():
 
 
 def updated(folder, *, no_obsolete):
-    """The catalog as the code wants it now, made from a copy in `folder`: makemessages writes beside what it reads."""
+    """The updated catalog's text. Works on a copy in `folder`: makemessages writes beside the files that it reads."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "migrations"))
     catalog = folder / CATALOG.relative_to(ROOT)
@@ -76,13 +76,16 @@ def updated(folder, *, no_obsolete):
     os.chdir(folder)
     call_command(Command(), locale=[LANGUAGE], no_location=True, no_wrap=True, no_obsolete=no_obsolete, verbosity=0)
     os.chdir(ROOT)
-    # Without the date of this run, a run that finds nothing new changes nothing.
+    # Remove the date, so that a run without new sentences changes nothing.
     return re.sub(r'^"POT-Creation-Date: .*\n', "", catalog.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def read(path):
-    """The messages of a .po file, header and obsolete ones left out: msgctxt, msgid, msgid_plural (None when it has
-    none), said (one text, or one for each plural form), fuzzy."""
+    """The messages of a .po file, without the header and obsolete ones.
+
+    Each has msgctxt, msgid, msgid_plural (None if it has none), said (a list with one text, or one for each plural
+    form), fuzzy.
+    """
     entries, entry, field, fuzzy = [], None, None, False
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
