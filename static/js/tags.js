@@ -50,8 +50,11 @@ export function mount(input) {
     input.list.replaceChildren(...options);
   };
 
-  input.addEventListener("input", () => {
+  const askSoon = () => {
     clearTimeout(timer);
     timer = setTimeout(ask, PAUSE);
-  });
+  };
+  input.addEventListener("input", askSoon);
+  // On a slow device the user types before this script is there.
+  if (input === document.activeElement && input.value) askSoon();
 }

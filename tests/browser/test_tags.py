@@ -109,6 +109,17 @@ def test_suggestions_come_while_typing_on_the_page_of_a_file_and_in_the_search(v
     page.wait_for_load_state("networkidle")
 
 
+def test_what_was_typed_before_the_script_came_gets_suggestions_too(visit, people, known):
+    page, held = visit(people["uploader"]), []
+    page.route("**/js/tags*.js", lambda route: held.append(route))
+    with page.expect_request("**/js/tags*.js"):
+        page.goto(known.get_absolute_url(), wait_until="commit")
+    page.get_by_label("Add tags").press_sequentially("dri")
+    held[0].continue_()
+
+    assert_offers(page, ["drive"])
+
+
 def test_when_suggestions_do_not_come_one_can_still_type(visit, people, known, watch):
     page = visit(people["uploader"])
     page.goto(known.get_absolute_url())

@@ -50,15 +50,15 @@ def eventually(act, *, seconds=PATIENCE_SECONDS):
         time.sleep(0.1)
 
 
-def readiness(api, status, **states):
-    """Wait until /readyz answers with `status` and these states of parts.
+def readiness(api, code, **states):
+    """Wait until /readyz answers with the status `code` and these states of parts.
 
     On a busy machine a check may be late once, and its part is unavailable for a second.
     """
 
     def asked():
         answer = api.get("/readyz")
-        return answer.status_code == status and states.items() <= answer.json().items()
+        return answer.status_code == code and states.items() <= answer.json().items()
 
     eventually(asked)
 

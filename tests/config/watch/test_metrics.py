@@ -433,16 +433,20 @@ def test_several_processes_tell_one_sum(tmp_path):
     server = spawn(web_command(), log=tmp_path / "log", env=environment, cwd=configured.BASE_DIR)
     try:
         wait_until(answers, process=server, log=tmp_path / "log", seconds=60)
-        before = count(asked())
+        before, sent, wrote = count(asked()), 0, set()
+        end = time.monotonic() + 60
         with httpx.Client(headers={"Connection": "close"}) as browser:
-            for _time in range(60):
-                assert browser.get(f"{url}/healthz").status_code == 200
+            # One process may take all requests for a while.
+            while len(wrote) < 2 and time.monotonic() < end:
+                for _time in range(60):
+                    assert browser.get(f"{url}/healthz").status_code == 200
+                sent += 60
+                wrote = {path.stem.rsplit("_", 1)[1] for path in old.glob("*/counter_*.db")}
         sums = {count(asked()) - before for _time in range(5)}
-        wrote = {path.stem.rsplit("_", 1)[1] for path in old.glob("*/counter_*.db")}
     finally:
         stop(server, seconds=30)
 
-    assert sums == {60}
+    assert sums == {sent}
     assert 2 <= len(wrote) <= 3
 
 
