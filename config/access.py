@@ -29,6 +29,14 @@ def get_visible(pk, visible):
         raise Http404 from None
 
 
+def prepared_row(prepared, **values):
+    """The first row of a config.prepared.Prepared, or None; a malformed id counts as unknown."""
+    try:
+        return prepared.first(**values)
+    except (ValidationError, ValueError, TypeError, OverflowError):
+        return None
+
+
 def exists(pk, queryset):
     """True when `queryset` holds `pk`; a malformed id does not exist."""
     try:

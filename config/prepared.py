@@ -1,25 +1,48 @@
-"""Querysets that are composed and compiled once, and from then on only executed, with new values.
+"""Querysets that are composed and compiled once for each shape, and from then on only executed, with new values.
 
 To compose and compile a query takes Django several times as long as the database takes to answer it. So the queries of
-every request are kept as SQL. The queryset stays the only place where a rule is written: the SQL is made of it.
+hot requests are kept as SQL. The queryset stays the only place where a rule is written: the SQL is made of it.
 
-    def _by_key(key_hash, now):
-        return Session.objects.filter(key_hash=key_hash, expire_date__gt=now)
+    def _by_key(key_hash):
+        return Session.objects.filter(key_hash=key_hash, expire_date__gt=now())
 
-    BY_KEY = Prepared(_by_key, key_hash=Session._meta.get_field("key_hash"), now=Session._meta.get_field("expire_date"))
-    session = BY_KEY.first(key_hash=..., now=timezone.now())
+    BY_KEY = Prepared(_by_key, key_hash=Session._meta.get_field("key_hash"))
+    session = BY_KEY.first(key_hash=...)
 
-The function gets a Slot for each name. It must use it as a value in filters or annotations only, and must not ask for
-its value. Whatever else it reads, such as the clock or a setting, is read once for each connection of the process.
+Each name has a Kind, which says what `build` gets in place of the value. A model field is short for OneOf the values of
+that field: `build` gets a Slot, and must use it as a value in filters or annotations only. None is a shape of its own:
+then `build` gets None, as a comparison with NULL is other SQL.
+
+The time is read with `now()`, which each execution gives anew. Whatever else `build` reads, such as a setting, is read
+once for each process.
 """
 
+import threading
+from collections.abc import Callable
 from datetime import date, timedelta
 from uuid import UUID
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import EmptyResultSet, ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.db import connections
-from django.db.models import Expression
-from django.db.models.query import get_related_populators
+from django.db.models import BooleanField, DateTimeField, Expression, Field, Func
+from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesListIterable, get_related_populators
+from django.utils import timezone
+
+MOST_SHAPES = 200
+"""So many statements are kept of one Prepared. Beyond them it begins again."""
+LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""A list is filled up to one of these lengths, so that few shapes are kept."""
+_building = threading.local()
+_prepared = []
+
+
+def now():
+    """The present time: a datetime; inside a queryset that is being prepared, the time of each execution.
+
+    Add to it or take from it a timedelta only.
+    """
+    return Moment() if getattr(_building, "active", False) else timezone.now()
 
 
 class Slot(Expression):
@@ -29,76 +52,258 @@ class Slot(Expression):
         super().__init__(output_field=field)
         self.name = name
 
+    @property
+    def key(self):
+        """What tells its values from those of other slots."""
+        return self.name, self.output_field
+
     def as_sql(self, compiler, connection):
         return "%s", [self]
 
+    def bound(self, values, connection):
+        """The parameter of an execution, from its values by name."""
+        return self.output_field.get_db_prep_value(values[self.name], connection)
+
+
+class Moment(Slot):
+    """The time of an execution, moved by `offset`."""
+
+    def __init__(self, offset=timedelta(0)):
+        super().__init__("now", DateTimeField())
+        self.offset = offset
+
+    def __add__(self, offset):
+        return Moment(self.offset + offset)
+
+    def __sub__(self, offset):
+        return Moment(self.offset - offset)
+
+    @property
+    def key(self):
+        """What tells its values from those of other slots."""
+        return "now", self.offset
+
+    def bound(self, values, connection):
+        """The parameter of an execution: one moment for all places."""
+        return self.output_field.get_db_prep_value(values["now"] + self.offset, connection)
+
+
+# --- What a name stands for -------------------------------------------------------------------------
+
+
+class Kind:
+    """What `build` gets in place of a value."""
+
+    def shape(self, value):
+        """What of the value changes the SQL; hashable."""
+        raise NotImplementedError
+
+    def stand_in(self, name, shape):
+        """What `build` gets for the values of this shape."""
+        raise NotImplementedError
+
+    def values(self, name, value):
+        """{name of a slot: the value} of the slots in the stand-in."""
+        raise NotImplementedError
+
+
+class OneOf(Kind):
+    """A value of a model field, or None."""
+
+    def __init__(self, field):
+        self.field = field
+
+    def shape(self, value):
+        return value is None
+
+    def stand_in(self, name, shape):
+        return None if shape else Slot(name, self.field)
+
+    def values(self, name, value):
+        return {name: value}
+
+
+class Fixed(Kind):
+    """A value that stands in the SQL itself, such as a limit or a yes or no. Each value is a shape of its own."""
+
+    def shape(self, value):
+        return value
+
+    def stand_in(self, name, shape):
+        return shape
+
+    def values(self, name, value):
+        return {}
+
+
+class Several(Kind):
+    """A list of values of a model field, not empty. `build` gets a list of Slots; see `among`."""
+
+    def __init__(self, field):
+        self.field = field
+
+    def shape(self, value):
+        return next(length for length in LENGTHS if length >= len(value))
+
+    def stand_in(self, name, shape):
+        return [Slot(f"{name}.{number}", self.field) for number in range(shape)]
+
+    def values(self, name, value):
+        filled = [*value, *[value[-1]] * (self.shape(value) - len(value))]
+        return {f"{name}.{number}": each for number, each in enumerate(filled)}
+
+
+class Among(Func):
+    """A condition: the field `name` has one of the values of `slots`, which a Several gives."""
+
+    output_field = BooleanField()
+
+    def __init__(self, name, slots):
+        super().__init__(name, *slots)
+
+    def as_sql(self, compiler, connection):
+        column, parameters = compiler.compile(self.source_expressions[0])
+        places = [compiler.compile(slot) for slot in self.source_expressions[1:]]
+        values = [value for _sql, given in places for value in given]
+        return f"{column} IN ({', '.join(sql for sql, _given in places)})", [*parameters, *values]
+
+
+# --- The querysets ----------------------------------------------------------------------------------
+
 
 class Prepared:
-    """A queryset with named slots: `build` makes it, `slots` are the model fields of its values by name."""
+    """A queryset with named values: `build` makes it, `kinds` are the Kinds of its values by name.
 
-    def __init__(self, build, **slots):
-        self._build, self._slots = build, slots
-        self._alias = None
+    `rows` makes a list of what a queryset by values_list gives, a list of tuples; without it the tuples are the rows.
+    """
+
+    def __init__(self, build, *, rows: Callable | None = None, **kinds):
+        self._build, self._rows = build, rows
+        self._kinds = {name: OneOf(kind) if isinstance(kind, Field) else kind for name, kind in kinds.items()}
+        self._kept = {}
+        _prepared.append(self)
 
     def all(self, **values):
-        """The rows as a list of model instances: those that `build` with these values would give.
+        """The rows as a list: those that `build` with these values would give.
 
         Raises ValidationError for a value that its field cannot have, as a filter would.
         """
-        if self._alias is None:
-            self._alias = self._queryset().db
-        connection = connections[self._alias]
-        # Connections belong to one thread each, and so does what is kept with them.
-        kept = connection.__dict__.setdefault("prepared_statements", {})
-        if self not in kept:
-            kept[self] = _Statement(self._queryset(), connection)
-        return kept[self].rows(connection, values)
+        shape = tuple([kind.shape(values[name]) for name, kind in self._kinds.items()])
+        statement = self._kept.get(shape)
+        if statement is None:
+            statement = self._statement(shape)
+        slots = {"now": timezone.now()}
+        for name, kind in self._kinds.items():
+            slots |= kind.values(name, values[name])
+        return statement.rows(slots)
 
     def first(self, **values):
         """The first row, or None."""
         return next(iter(self.all(**values)), None)
 
-    def _queryset(self):
-        return self._build(**{name: Slot(name, field) for name, field in self._slots.items()})
+    def _statement(self, shape):
+        # Two threads may compile the same statement at once; either one serves.
+        stand_ins = {
+            name: kind.stand_in(name, each) for (name, kind), each in zip(self._kinds.items(), shape, strict=True)
+        }
+        outer, _building.active = getattr(_building, "active", False), True
+        try:
+            statement = _Statement(self._build(**stand_ins), self._rows)
+        finally:
+            _building.active = outer
+        if len(self._kept) >= MOST_SHAPES:
+            self._kept.clear()
+        self._kept[shape] = statement
+        return statement
+
+    def forget(self):
+        """Compile anew at the next execution."""
+        self._kept.clear()
 
 
 class _Statement:
-    """The SQL of a queryset, and how to make instances of its rows."""
+    """The SQL of a queryset, and how to make its rows of what the database returns. Threads share it."""
 
-    def __init__(self, queryset, connection):
+    def __init__(self, queryset, rows):
         if queryset._prefetch_related_lookups:
             raise ImproperlyConfigured("A prepared queryset cannot prefetch.")
-        compiler = queryset.query.get_compiler(connection=connection)
-        self._sql, self._parameters = compiler.as_sql()
-        for value in self._parameters:
+        self._alias = queryset.db
+        compiler = queryset.query.get_compiler(connection=connections[self._alias])
+        try:
+            self._sql, parameters = compiler.as_sql()
+        except EmptyResultSet:
+            self._sql = None
+            return
+        self._distinct, self._parameters = {}, []
+        for value in parameters:
             if isinstance(value, date | timedelta | UUID):
                 raise ImproperlyConfigured(f"A value that ages is part of a prepared query: {value!r}.")
-        self._compiler = compiler
-        self._converters = compiler.get_converters([column for column, *_ in compiler.select[: compiler.col_count]])
-        facts = compiler.klass_info
-        self._model, columns = facts["model"], facts["select_fields"]
-        self._columns = slice(columns[0], columns[-1] + 1)
-        self._names = [column.target.attname for column, *_ in compiler.select[self._columns]]
-        self._related = get_related_populators(facts, compiler.select, connection.alias)
-        self._annotations = list((compiler.annotation_col_map or {}).items())
-
-    def rows(self, connection, values):
-        """Instances, made as django.db.models.query.ModelIterable makes them."""
-        parameters = [
-            each.output_field.get_db_prep_value(values[each.name], connection) if isinstance(each, Slot) else each
-            for each in self._parameters
+            if isinstance(value, Slot):
+                self._parameters.append((True, self._distinct.setdefault(value.key, value).key))
+            else:
+                self._parameters.append((False, value))
+        self._converters = [
+            (position, converters, expression)
+            for position, (converters, expression) in compiler.get_converters(
+                [column for column, *_ in compiler.select[: compiler.col_count]]
+            ).items()
         ]
+        if queryset._iterable_class in (ValuesListIterable, FlatValuesListIterable):
+            self._made = _flat if queryset._iterable_class is FlatValuesListIterable else rows
+        elif queryset._iterable_class is not ModelIterable:
+            raise ImproperlyConfigured("A prepared queryset gives instances or a values_list.")
+        else:
+            self._facts = compiler.klass_info, compiler.select
+            columns = self._facts[0]["select_fields"]
+            self._model, self._columns = self._facts[0]["model"], slice(columns[0], columns[-1] + 1)
+            self._names = [column.target.attname for column, *_ in compiler.select[self._columns]]
+            self._related = get_related_populators(*self._facts, self._alias)
+            self._annotations = list((compiler.annotation_col_map or {}).items())
+            self._made = self._instances
+
+    def rows(self, values):
+        """The rows for these values of the slots."""
+        if self._sql is None:
+            return []
+        connection = connections[self._alias]
+        bound = {key: slot.bound(values, connection) for key, slot in self._distinct.items()}
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, parameters)
+            cursor.execute(self._sql, [bound[each] if is_slot else each for is_slot, each in self._parameters])
             found = cursor.fetchall()
         if self._converters:
-            found = map(tuple, self._compiler.apply_converters(found, self._converters))
-        return [self._instance(row, connection.alias) for row in found]
+            found = [self._converted(row, connection) for row in found]
+        return self._made(found) if self._made else found
 
-    def _instance(self, row, alias):
-        instance = self._model.from_db(alias, self._names, row[self._columns])
-        for populator in self._related:
-            populator.populate(row, instance)
-        for name, position in self._annotations:
-            setattr(instance, name, row[position])
-        return instance
+    def _converted(self, row, connection):
+        row = list(row)
+        for position, converters, expression in self._converters:
+            value = row[position]
+            for converter in converters:
+                value = converter(value, expression, connection)
+            row[position] = value
+        return tuple(row)
+
+    def _instances(self, found):
+        """Instances, made as django.db.models.query.ModelIterable makes them."""
+        made = []
+        for row in found:
+            instance = self._model.from_db(self._alias, self._names, row[self._columns])
+            for populator in self._related:
+                populator.populate(row, instance)
+            for name, position in self._annotations:
+                setattr(instance, name, row[position])
+            made.append(instance)
+        return made
+
+
+def _flat(found):
+    return [row[0] for row in found]
+
+
+def _forget_all(**_signal):
+    for prepared in _prepared:
+        prepared.forget()
+
+
+# Only tests change settings while the process runs. A statement may have been made of the old ones.
+setting_changed.connect(_forget_all)

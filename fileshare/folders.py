@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -17,13 +18,13 @@ from accounts.models import Role, User
 from accounts.notices.notifications import notify
 from accounts.people.roles import company_of
 from audit.log import record
-from config.access import get_allowed, get_visible
+from config.access import get_allowed
 from config.errors import Conflict, Invalid, seconds_until
 from config.outside.queue import send_after_commit
 from config.plain_names import clean_title
 from fileshare.contributions.actions import Action
 
-from . import holds
+from . import holds, lists
 from .models import DOCUMENTS_SLUG, Folder, FolderPermission, Subfolder, TypePolicy
 from .models.folders import PERSONAL_NAME
 
@@ -32,7 +33,7 @@ PERSONAL_PREFIX = "u-"
 
 def personal_folder(user):
     """The user's own folder. The first use creates it; two requests at once create only one."""
-    folder = Folder.objects.filter(owner=user).first()
+    folder = lists.PERSONAL.first(owner=user.pk)
     if folder is None:
         folder, _created = Folder.objects.get_or_create(
             owner=user,
@@ -331,10 +332,10 @@ def use_of_role(role):
 
 def visible_folder(*, user, folder_id=None, slug=None):
     """A folder `user` sees, with_rights, by id or slug. Raises Http404."""
-    folders = Folder.objects.visible_to(user).with_rights(user)
-    if slug is not None:
-        return get_object_or_404(folders, slug=slug)
-    return get_visible(folder_id, folders)
+    folder = lists.folder_seen_by(user, pk=folder_id, slug=slug)
+    if folder is None:
+        raise Http404
+    return folder
 
 
 def subfolder_of(folder, *, slug):

@@ -21,6 +21,11 @@ NO_PASSWORD = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 INVITED, UNCONFIRMED = NOT_PROVED & NO_PASSWORD, NOT_PROVED & ~NO_PASSWORD
 
 
+def full_name(person):
+    """The name that other users see of anybody with `name` and `email`; see User.get_full_name."""
+    return person.name or person.email.split("@")[0]
+
+
 class UserQuerySet(models.QuerySet):
     """Queries for users."""
 
@@ -150,7 +155,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_full_name(self):
         """The name that other users see; without one, the first part of the address."""
-        return self.name or self.email.split("@")[0]
+        return full_name(self)
 
     def get_short_name(self):
         """The first word of the name."""

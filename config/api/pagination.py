@@ -16,6 +16,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from config.errors import Invalid
+from config.prepared import Fixed, Prepared
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
@@ -99,7 +100,10 @@ class Keyset:
             if not pieces:
                 return Page()
             queryset = queryset.filter(self._is_first_of(pieces))
-        rows = list(self._onward(queryset)[: self.limit + 1])
+        return self.page_of(list(self._onward(queryset)[: self.limit + 1]))
+
+    def page_of(self, rows):
+        """A Page of the rows from the cursor onward: up to one more than `limit`, which tells that there are more."""
         more, rows = len(rows) > self.limit, rows[: self.limit]
         if self.direction == "p":
             rows.reverse()
@@ -140,16 +144,45 @@ class Keyset:
         return _Among(*_union(self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces))
 
     def _onward(self, queryset):
-        older = self.direction == "n"
-        if self.edge:
-            at, pk = self.edge
-            edge, beyond = ("lte", "lt") if older else ("gte", "gt")
-            # The first condition bounds the index range; the second orders rows with the same time as the edge.
-            queryset = queryset.filter(**{f"{self.time_field}__{edge}": at}).filter(
-                Q(**{f"{self.time_field}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
-            )
-        order = (f"-{self.time_field}", "-pk") if older else (self.time_field, "pk")
-        return queryset.order_by(*order)
+        return _onward(queryset, self.time_field, self.direction, self.edge)
+
+
+def _onward(queryset, time_field, direction, edge):
+    """`queryset` in the order of `direction`, beyond the row at `edge`: (time, pk), or None."""
+    older = direction == "n"
+    if edge:
+        at, pk = edge
+        to, beyond = ("lte", "lt") if older else ("gte", "gt")
+        # The first condition bounds the index range; the second orders rows with the same time as the edge.
+        queryset = queryset.filter(**{f"{time_field}__{to}": at}).filter(
+            Q(**{f"{time_field}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
+        )
+    order = (f"-{time_field}", "-pk") if older else (time_field, "pk")
+    return queryset.order_by(*order)
+
+
+class PreparedList:
+    """keyset_page for a queryset that is prepared: `build`, `rows` and `kinds` are those of config.prepared.Prepared.
+
+    The rows need `time_field` and `pk`.
+    """
+
+    def __init__(self, build, *, model, time_field, rows=None, **kinds):
+        self._model, self._time_field = model, time_field
+
+        def ordered(direction, limit, at, pk, **values):
+            edge = None if at is None else (at, pk)
+            return _onward(build(**values), time_field, direction, edge)[:limit]
+
+        places = {"direction": Fixed(), "limit": Fixed(), "at": model._meta.get_field(time_field), "pk": model._meta.pk}
+        self._prepared = Prepared(ordered, rows=rows, **places, **kinds)
+
+    def page(self, *, request, default_limit=DEFAULT_LIMIT, **values):
+        """One page, newest first, at the place that the request asks for. Raises Invalid (400)."""
+        place = Keyset(request, model=self._model, time_field=self._time_field, default_limit=default_limit)
+        at, pk = place.edge or (None, None)
+        rows = self._prepared.all(direction=place.direction, limit=place.limit + 1, at=at, pk=pk, **values)
+        return place.page_of(rows)
 
 
 class _Among(Func):
@@ -188,13 +221,15 @@ def keyset_page(queryset, *, request, time_field, default_limit=DEFAULT_LIMIT, p
     return place.page(queryset, pieces=pieces)
 
 
-def offset_page(queryset, *, request, default_limit=DEFAULT_LIMIT, **held):
-    """One page of an ordered `queryset` by `limit` and `offset`, without counting it.
+def offset_page(source, *, request, default_limit=DEFAULT_LIMIT, **held):
+    """One page of an ordered list by `limit` and `offset`, without counting it.
 
+    `source` is a queryset, or a function that returns the rows from one number to before another.
     `held` are parameters to add to the URLs of the next and previous page where the request's own query lacks them.
     """
     limit, offset = read_limit(request.GET, default=default_limit), read_offset(request.GET)
-    rows = list(queryset[offset : offset + limit + 1])
+    end = offset + limit + 1
+    rows = source(offset, end) if callable(source) else list(source[offset:end])
     previous = None
     if offset:
         previous = _neighbour(request, None, offset=max(0, offset - limit), **held)

@@ -10,7 +10,7 @@ from config.access import get_visible
 from config.api.pagination import answer, keyset_page, page_of
 from config.api.schema import PAGE_PARAMETERS
 from config.api.serializers import read
-from fileshare import files, folders
+from fileshare import files, folders, lists
 from fileshare.contributions import scopes
 from fileshare.desk import ops
 from fileshare.incoming import completion, uploads
@@ -79,8 +79,7 @@ class OwnFiles(APIView):
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.FileSerializer))
     def get(self, request):
         """The caller's own uploads, newest first."""
-        rows = File.objects.visible_to(request.user).filter(uploaded_by=request.user).with_details(request.user)
-        return answer(keyset_page(rows, request=request, time_field="uploaded_at"), serializers.FileSerializer)
+        return answer(lists.OWN.page(user=request.user, request=request), serializers.FileSerializer)
 
 
 class FormUpload(APIView):

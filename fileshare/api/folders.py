@@ -1,5 +1,7 @@
 """Folders, subfolders and permissions, for scripts."""
 
+from functools import partial
+
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -8,14 +10,14 @@ from rest_framework.views import APIView
 
 from accounts.scopes import SUPERS
 from config.access import get_visible
-from config.api.pagination import answer, keyset_page, offset_page, page_of
+from config.api.pagination import answer, offset_page, page_of
 from config.api.schema import OFFSET_PARAMETERS, PAGE_PARAMETERS
 from config.api.serializers import read
 from config.errors import Invalid
 from fileshare.contributions import scopes
 
-from .. import folders
-from ..models import File, Folder
+from .. import folders, lists
+from ..models import Folder
 from . import serializers
 
 
@@ -32,7 +34,7 @@ class Folders(APIView):
     def get(self, request):
         """The folders the caller may see, including their personal one."""
         folders.personal_folder(request.user)
-        rows = Folder.objects.visible_to(request.user).with_rights(request.user).in_order()
+        rows = partial(lists.folders_seen_by, request.user)
         return answer(offset_page(rows, request=request), serializers.FolderSerializer)
 
     @extend_schema(request=serializers.FolderInput, responses={201: serializers.FolderSerializer})
@@ -126,13 +128,10 @@ class FolderFiles(APIView):
     def get(self, request, folder_id):
         """The folder's files, newest first; with `subfolder_id` only those of a subfolder or of the root."""
         folder = folders.visible_folder(user=request.user, folder_id=folder_id)
-        files = File.objects.in_folder(folder, request.user)
-        chosen = request.GET.get("subfolder_id", "")
-        if chosen == "root":
-            files = files.filter(subfolder=None)
-        elif chosen:
-            if len(chosen) > 64:
+        subfolder = request.GET.get("subfolder_id") or None
+        if subfolder not in (None, lists.ROOT):
+            if len(subfolder) > 64:
                 raise Invalid("subfolder_id", _("An id, or root."))
-            files = files.filter(subfolder=get_visible(chosen, folder.subfolders.all()))
-        page = keyset_page(files.with_details(request.user), request=request, time_field="uploaded_at")
+            subfolder = get_visible(subfolder, folder.subfolders.all()).pk
+        page = lists.page_of_folder(folder, user=request.user, request=request, subfolder=subfolder)
         return answer(page, serializers.FileSerializer)

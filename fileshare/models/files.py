@@ -8,31 +8,14 @@ from django.db import models
 from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Prefetch, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import IsNull
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
-from fileshare.content import filenames
+from config import prepared
 
 from .folded import FoldedField
 from .folders import Folder, Subfolder
 from .holds import Hold
-
-
-class Visibility(models.TextChoices):
-    """Who may download a personal file besides its owner."""
-
-    PRIVATE = "private", _("Private")
-    PUBLIC = "public", _("Every signed-in user")
-
-
-class ScanState(models.TextChoices):
-    """The virus scanner's verdict on a file. Only clean files can be downloaded, by supers too."""
-
-    CLEAN = "clean", _("Clean")
-    WAITING = "waiting", _("Being checked for viruses")
-    INFECTED = "infected", _("Infected, in quarantine")
-    UNSCANNABLE = "unscannable", _("Cannot be checked, in quarantine")
+from .rows import COLUMNS, FileFacts, ScanState, Visibility
 
 
 class Tag(models.Model):
@@ -91,7 +74,7 @@ def _held():
 
 def _unexpired():
     # Keep the hold last: the database then looks for holds only on files that have expired.
-    return Q(expires_at=None) | Q(expires_at__gt=timezone.now()) | _held()
+    return Q(expires_at=None) | Q(expires_at__gt=prepared.now()) | _held()
 
 
 class FileQuerySet(models.QuerySet):
@@ -111,7 +94,7 @@ class FileQuerySet(models.QuerySet):
 
     def trashed(self):
         """Files in the trash that can still be restored. A held file can be restored for as long as it is held."""
-        recent = Q(deleted_at__gt=timezone.now() - settings.TRASH_LIFETIME)
+        recent = Q(deleted_at__gt=prepared.now() - settings.TRASH_LIFETIME)
         return self.filter(_unexpired(), recent | _held(), deleted_at__isnull=False)
 
     def restorable_by(self, user):
@@ -125,11 +108,11 @@ class FileQuerySet(models.QuerySet):
 
     def expired(self):
         """Files past their expiry, in the trash or not. Legal holds are not considered."""
-        return self.filter(expires_at__lte=timezone.now())
+        return self.filter(expires_at__lte=prepared.now())
 
     def forgotten(self):
         """Files that have been in the trash for TRASH_LIFETIME. Legal holds are not considered."""
-        return self.filter(deleted_at__lte=timezone.now() - settings.TRASH_LIFETIME)
+        return self.filter(deleted_at__lte=prepared.now() - settings.TRASH_LIFETIME)
 
     def waiting_for_a_scan(self):
         """Files that the scanner has not judged yet."""
@@ -195,16 +178,17 @@ class FileQuerySet(models.QuerySet):
         return personal if user.is_superuser else personal.filter(folder__owner=user)
 
     def in_folder(self, folder, user):
-        """Files of `folder` that `user` may know of. `folder` is a row from with_rights(user).
+        """Files of `folder` that `user` may know of. Of `folder`, a row from with_rights(user), it reads `pk`,
+        `owner_id` and `can_download`.
 
         A user who may download from the folder sees its clean files and their own uploads. The folder's owner and
         supers see all its files.
         """
         if not folder.can_download:
-            return self.visible_to(user).filter(folder=folder)
+            return self.visible_to(user).filter(folder=folder.pk)
         sees_all = user.is_superuser or folder.owner_id == user.pk
         own = EVERYTHING if sees_all else Q(uploaded_by=user)
-        return self.kept().filter(CLEAN | own, folder=folder)
+        return self.kept().filter(CLEAN | own, folder=folder.pk)
 
     def versions_of(self, file):
         """Files of the same name in the same folder and subfolder, `file` among them."""
@@ -232,12 +216,21 @@ class FileQuerySet(models.QuerySet):
 
     def with_details(self, user):
         """Joined with folder, subfolder and uploader, annotated with can_delete for `user`; tags are in `tag_list`."""
-        can_delete = Case(When(_deletable(user), then=Value(True)), default=Value(False))
         return (
-            self.annotate(can_delete=can_delete)
+            self._with_can_delete(user)
             .select_related("folder", "subfolder", "uploaded_by")
             .prefetch_related(Prefetch("tags", to_attr="tag_list"))
         )
+
+    def as_rows(self, user):
+        """What `rows.made` needs, in tuples: the same as with_details, but the tags, and with_version_count if that
+        was asked for."""
+        counted = "version_count" in self.query.annotations
+        queryset = self if counted else self.annotate(version_count=Value(1))
+        return queryset._with_can_delete(user).values_list(*COLUMNS)
+
+    def _with_can_delete(self, user):
+        return self.annotate(can_delete=Case(When(_deletable(user), then=Value(True)), default=Value(False)))
 
     def come_between(self, since, until):
         """Clean files that became downloadable after `since` and up to `until`; came_at is that moment.
@@ -255,7 +248,7 @@ class FileQuerySet(models.QuerySet):
         self.update(download_count=F("download_count") + 1)
 
 
-class File(models.Model):
+class File(FileFacts, models.Model):
     """A stored file. Two uploads of one name to one place are two rows: versions, ordered by `uploaded_at`.
 
     `sent_as` is the name of a picture that was sent under the ending of another kind of picture; "" for other files.
@@ -339,33 +332,6 @@ class File(models.Model):
         if update_fields is not None and "filename" in update_fields:
             update_fields = {*update_fields, "folded_name"}
         super().save(*args, update_fields=update_fields, **options)
-
-    def get_absolute_url(self):
-        """The file's page."""
-        return reverse("file", args=[self.pk])
-
-    @property
-    def extension(self):
-        """Lower case, without the dot; "" for none."""
-        return filenames.extension(self.filename)
-
-    @property
-    def note(self):
-        """A sentence for users about a picture that got another ending than it was sent with; "" for other files."""
-        if not self.sent_as:
-            return ""
-        text = _("This picture was sent as “%(name)s”. By its content it is a .%(ending)s file, so its name ends so.")
-        return text % {"name": self.sent_as, "ending": self.extension}
-
-    @property
-    def is_clean(self):
-        """True when the virus scanner does not stand in the way of a download."""
-        return self.scan_state == ScanState.CLEAN
-
-    @property
-    def is_waiting(self):
-        """True until the scanner has judged it."""
-        return self.scan_state == ScanState.WAITING
 
     @property
     def purge_at(self):

@@ -220,6 +220,11 @@ class FolderQuerySet(models.QuerySet):
         return self.order_by(rank, "name", "pk")
 
 
+def shown_name(folder):
+    """The name to show of anything with a folder's `name` and `owner_id`; see Folder.shown_name."""
+    return _("My files") if folder.owner_id and folder.name == PERSONAL_NAME else folder.name
+
+
 def default_quota():
     """The quota, in bytes, of a folder that was created without one."""
     return settings.DEFAULT_FOLDER_QUOTA_BYTES
@@ -301,7 +306,7 @@ class Folder(models.Model):
     @property
     def shown_name(self):
         """The name to show. The default name of personal folders is translated; a name a super gave is not."""
-        return _("My files") if self.owner_id and self.name == PERSONAL_NAME else self.name
+        return shown_name(self)
 
     @property
     def kind(self):

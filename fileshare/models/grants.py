@@ -4,7 +4,8 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q, Sum
-from django.utils import timezone
+
+from config import prepared
 
 
 class QuotaGrantQuerySet(models.QuerySet):
@@ -12,7 +13,7 @@ class QuotaGrantQuerySet(models.QuerySet):
 
     def active(self):
         """Grants that count now. The clock alone decides: no task has to run when a grant begins or ends."""
-        now = timezone.now()
+        now = prepared.now()
         return self.filter(starts_at__lte=now, ends_at__gt=now)
 
     def total(self):

@@ -1,16 +1,17 @@
 """Folder cards and the file browser."""
 
+from functools import partial
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config.api.pagination import keyset_page, offset_page, read_limit
-from fileshare import folders, holds
+from config.api.pagination import offset_page
+from fileshare import folders, holds, lists
 from fileshare.content import file_types
 
 from ..forms.files import UploadForm
-from ..models import File, Folder
 
 PAGE = 50
 CARDS = 200
@@ -21,8 +22,7 @@ CARDS = 200
 def folder_list(request):
     """A card for each folder the user sees, page by page."""
     folders.personal_folder(request.user)
-    rows = Folder.objects.visible_to(request.user).with_rights(request.user).in_order()
-    page = offset_page(rows, request=request, default_limit=CARDS)
+    page = offset_page(partial(lists.folders_seen_by, request.user), request=request, default_limit=CARDS)
     return render(request, "fileshare/folders.html", {"folders": page.results, "page": page})
 
 
@@ -32,12 +32,18 @@ def folder(request, slug, subfolder_slug=None):
     """The files of a folder's root or of a subfolder; of each name only the newest version."""
     row = folders.visible_folder(user=request.user, slug=slug)
     subfolder = None if subfolder_slug is None else folders.subfolder_of(row, slug=subfolder_slug)
-    files = File.objects.in_folder(row, request.user).filter(subfolder=subfolder).latest_versions()
     context = {
         "folder": row,
         "subfolder": subfolder,
         "subfolders": [] if subfolder else list(row.subfolders.all()),
-        "page": file_page(request, files),
+        "page": lists.page_of_folder(
+            row,
+            user=request.user,
+            request=request,
+            subfolder=subfolder.pk if subfolder else lists.ROOT,
+            newest_versions=True,
+            default_limit=PAGE,
+        ),
         "holds": holds.on_folder(user=request.user, folder=row),
         **upload_context(row, subfolder),
     }
@@ -51,16 +57,9 @@ def folder(request, slug, subfolder_slug=None):
 def my_files(request):
     """The files the user uploaded to any folder, and the form to upload more."""
     personal = folders.visible_folder(user=request.user, folder_id=folders.personal_folder(request.user).pk)
-    files = File.objects.visible_to(request.user).filter(uploaded_by=request.user).latest_versions()
-    context = {"page": file_page(request, files), "personal": personal, **upload_context(personal, None)}
+    page = lists.OWN_NEWEST.page(user=request.user, request=request, default_limit=PAGE)
+    context = {"page": page, "personal": personal, **upload_context(personal, None)}
     return render(request, "fileshare/my_files.html", context)
-
-
-def file_page(request, files):
-    """A page of files with everything that a file table shows."""
-    rows = files.with_details(request.user)
-    limit = read_limit(request.GET, default=PAGE)
-    return keyset_page(rows, request=request, time_field="uploaded_at", default_limit=limit)
 
 
 def upload_context(folder, subfolder):

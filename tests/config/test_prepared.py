@@ -1,9 +1,11 @@
 """Prepared querysets: the rows that the queryset itself gives, without composing it each time."""
 
 import datetime as dt
+import threading
 import uuid
 
 import pytest
+import time_machine
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection
 from django.db.models import Exists, OuterRef
@@ -11,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Role, User
-from config.prepared import Prepared
+from config.prepared import Among, Fixed, Prepared, Several, now
 from tests.factories import CompanyFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both]
@@ -70,6 +72,102 @@ def test_a_value_of_one_request_cannot_become_part_of_it(value):
 
     with pytest.raises(ImproperlyConfigured):
         Prepared(lambda email: User.objects.filter(**{name: value}, email=email), email=NAME).first(email="x")
+
+
+def test_the_time_is_that_of_each_execution():
+    user = UserFactory()
+
+    def build(since):
+        return User.objects.filter(created_at__lt=now() - dt.timedelta(hours=1), created_at__gt=since).order_by()
+
+    prepared, since = Prepared(build, since=CREATED), user.created_at - dt.timedelta(seconds=1)
+
+    assert prepared.all(since=since) == list(build(since)) == []
+    with time_machine.travel(timezone.now() + dt.timedelta(hours=2), tick=False):
+        assert prepared.all(since=since) == list(build(since)) == [user]
+    assert prepared.all(since=since) == []
+
+
+def test_none_is_compared_as_null():
+    company = CompanyFactory()
+    prepared = Prepared(
+        lambda company: User.objects.filter(company=company).order_by("email"), company=company._meta.pk
+    )
+    with_one, without = UserFactory(company=company), UserFactory(company=None)
+
+    assert prepared.all(company=company.pk) == [with_one]
+    assert prepared.all(company=None) == [without]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 12])
+def test_a_list_of_any_length_finds_each_of_its_rows(count):
+    users = sorted((UserFactory() for _number in range(count)), key=lambda user: user.pk)
+    UserFactory()
+    prepared = Prepared(lambda ids: User.objects.filter(Among("pk", ids)).order_by("pk"), ids=Several(PK))
+
+    assert prepared.all(ids=[user.pk for user in users]) == users
+
+
+def test_rows_may_be_tuples_single_values_or_made_of_them():
+    users = [UserFactory(name="Ann"), UserFactory(name="Ben")]
+    rows = User.objects.order_by("name")
+
+    def both(name, form, **options):
+        return Prepared(lambda name: form(rows.filter(name__gte=name)), name=NAME, **options).all(name=name)
+
+    assert both("Ann", lambda some: some.values_list("pk", "name")) == [(user.pk, user.name) for user in users]
+    assert both("Ben", lambda some: some.values_list("pk", flat=True)) == [users[1].pk]
+    assert both("A", lambda some: some.values_list("name"), rows=lambda found: [len(found)]) == [2]
+
+
+def test_a_fixed_value_has_a_statement_of_its_own():
+    UserFactory.create_batch(3)
+    prepared = Prepared(lambda most: User.objects.order_by("pk")[:most], most=Fixed())
+
+    assert [len(prepared.all(most=most)) for most in (1, 2, 1)] == [1, 2, 1]
+
+
+def test_what_can_have_no_row_asks_no_query(django_assert_num_queries):
+    prepared = Prepared(lambda pk: User.objects.none().filter(pk=pk), pk=PK)
+
+    with django_assert_num_queries(0):
+        assert prepared.all(pk=uuid.uuid4()) == []
+
+
+def test_a_setting_that_a_test_changes_is_read_again(settings):
+    user = UserFactory()
+    prepared = Prepared(lambda pk: User.objects.filter(pk=pk, language=settings.LANGUAGE_CODE), pk=PK)
+    assert prepared.first(pk=user.pk) is None
+
+    settings.LANGUAGE_CODE = ""
+
+    assert prepared.first(pk=user.pk) == user
+
+
+def test_a_queryset_of_another_kind_of_rows_is_refused():
+    with pytest.raises(ImproperlyConfigured):
+        Prepared(lambda pk: User.objects.filter(pk=pk).values("pk"), pk=PK).first(pk=uuid.uuid4())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_share_a_statement_and_each_uses_its_own_connection():
+    users = UserFactory.create_batch(4)
+    prepared, seen = Prepared(lambda pk: User.objects.filter(pk=pk), pk=PK), []
+
+    def ask(user):
+        try:
+            seen.append((prepared.first(pk=user.pk), user, id(connection.connection)))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask, args=[user]) for user in users]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [found for found, _user, _connection in seen] == [user for _found, user, _connection in seen]
+    assert len(seen) == 4
 
 
 def test_a_queryset_that_prefetches_is_refused():

@@ -1,10 +1,15 @@
 """Who may do what: contract §2 as a table, checked at the model, by API and by page."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 
 from accounts.models import Role
-from fileshare import folders
+from fileshare import folders, lists
+from fileshare.api.serializers import FileSerializer, FolderSerializer
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Visibility
 from fileshare.outgoing import downloads
 from tests.factories import FolderFactory, UserFactory, grant, store_file
@@ -319,3 +324,64 @@ def test_a_right_that_comes_five_ways_shows_a_row_once(people, company_folder, a
     listed = api_as(user).get("/api/fileshare/folders").json()["results"]
     assert [row["id"] for row in listed].count(str(company_folder.pk)) == 1
     assert len(api_as(user).get("/api/client/files").json()["results"]) == 1
+
+
+@pytest.mark.parametrize("who", ["uploader", "ops", "colleague", "client", "stranger", "super", "off", "nobody"])
+def test_a_prepared_query_gives_each_person_what_the_rule_gives(who, places, cast, people, rf):
+    """lists.py keeps the SQL of the rules; each kind of person has statements of their own."""
+    user, by = cast[who], people["super"]
+    for place, folder in places.items():
+        for number in range(2):
+            store_file(user=by, folder=folder, filename="a.docx", tag_names=[place, f"{number}"])
+    store_file(user=people["client"], folder=places["inbox"])
+    store_file(user=people["client"], folder=places["personal"], visibility=Visibility.PUBLIC)
+    gone = store_file(user=by, folder=places["personal"])
+    files = File.objects.order_by("-uploaded_at", "-pk")
+    File.objects.filter(pk=gone.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    def told(rows):
+        facts = [FileSerializer(row).data | {"versions": getattr(row, "version_count", 1)} for row in rows]
+        return [{**each, "tags": sorted(tag["name"] for tag in each["tags"])} for each in facts]
+
+    request, count = rf.get("/"), 0
+    for file in files:
+        meant = File.objects.downloadable_by(user).filter(pk=file.pk).first()
+        assert lists.DOWNLOADABLE.first(user=user, pk=file.pk) == meant
+    for folder in Folder.objects.all():
+        row = Folder.objects.visible_to(user).with_rights(user).filter(pk=folder.pk).first()
+        found = lists.folder_seen_by(user, pk=folder.pk)
+        assert found == row == lists.folder_seen_by(user, slug=folder.slug)
+        if row is not None:
+            assert FolderSerializer(found).data == FolderSerializer(row).data
+            whole = files.in_folder(row, user)
+            assert told(lists.page_of_folder(found, user=user, request=request).results) == told(
+                whole.with_details(user)
+            )
+            newest = lists.page_of_folder(found, user=user, request=request, subfolder=lists.ROOT, newest_versions=True)
+            assert told(newest.results) == told(whole.filter(subfolder=None).latest_versions().with_details(user))
+            count += len(newest.results)
+    seen = Folder.objects.visible_to(user).with_rights(user).in_order()
+    assert lists.folders_seen_by(user, 0, 100) == list(seen)
+    assert lists.folders_seen_by(user, 1, 3) == list(seen[1:3])
+    if who not in ("off", "nobody"):
+        own = files.visible_to(user).filter(uploaded_by=user)
+        assert told(lists.OWN.page(user=user, request=request).results) == told(own.with_details(user))
+        assert count > 0, "somebody sees something"
+
+
+def test_a_right_that_ends_while_the_statement_is_kept_is_gone_at_once(people, company_folder):
+    reader = people["stranger"]
+    right = grant(company_folder, DOWNLOAD, user=reader)
+    file = store_file(user=people["uploader"], folder=company_folder)
+    later = timezone.now() + timedelta(days=2)
+
+    assert lists.DOWNLOADABLE.first(user=reader, pk=file.pk) == file
+    right.delete()
+    assert lists.DOWNLOADABLE.first(user=reader, pk=file.pk) is None
+
+    grant(company_folder, DOWNLOAD, role=Role.objects.get(name="client"))
+    assert lists.DOWNLOADABLE.first(user=reader, pk=file.pk) == file
+    File.objects.filter(pk=file.pk).update(expires_at=timezone.now() + timedelta(days=1))
+    assert lists.DOWNLOADABLE.first(user=reader, pk=file.pk) == file
+    with time_machine.travel(later, tick=False):
+        assert lists.DOWNLOADABLE.first(user=reader, pk=file.pk) is None
