@@ -25,7 +25,7 @@ from uuid import UUID
 from django.core.exceptions import EmptyResultSet, ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import connections
-from django.db.models import BooleanField, DateTimeField, Expression, Field, Func
+from django.db.models import BooleanField, DateTimeField, Expression, Field, Func, TextField
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesListIterable, get_related_populators
 from django.utils import timezone
 
@@ -137,20 +137,61 @@ class Fixed(Kind):
 
 
 class Several(Kind):
-    """A list of values of a model field, not empty. `build` gets a list of Slots; see `among`."""
+    """A list of values of a model field, or None. `build` gets a list of Slots; see Among.
 
-    def __init__(self, field):
-        self.field = field
+    The list is filled up with its last value, or with NULL when it `may_be_empty`: no row equals that.
+    """
+
+    def __init__(self, field, *, may_be_empty=False):
+        self.field, self.may_be_empty = field, may_be_empty
 
     def shape(self, value):
-        return next(length for length in LENGTHS if length >= len(value))
+        return None if value is None else length_for(len(value))
 
     def stand_in(self, name, shape):
-        return [Slot(f"{name}.{number}", self.field) for number in range(shape)]
+        return None if shape is None else [Slot(f"{name}.{number}", self.field) for number in range(shape)]
 
     def values(self, name, value):
-        filled = [*value, *[value[-1]] * (self.shape(value) - len(value))]
+        if value is None:
+            return {}
+        filler = [None if self.may_be_empty else value[-1]]
+        filled = [*value, *filler * (length_for(len(value)) - len(value))]
         return {f"{name}.{number}": each for number, each in enumerate(filled)}
+
+
+def length_for(count):
+    """The length to which a list of `count` values is filled up."""
+    return next(length for length in LENGTHS if length >= count)
+
+
+class Fragment(Kind):
+    """A piece of SQL that other code made, (SQL, parameters), or None. `build` gets (SQL, Slots)."""
+
+    def shape(self, value):
+        return None if value is None else value[0]
+
+    def stand_in(self, name, shape):
+        return shape and (shape, [_Plain(f"{name}.{number}") for number in range(shape.count("%s"))])
+
+    def values(self, name, value):
+        return {} if value is None else {f"{name}.{number}": each for number, each in enumerate(value[1])}
+
+
+class _Plain(Slot):
+    """A value that is in the form of the database already."""
+
+    def __init__(self, name):
+        super().__init__(name, TextField())
+
+    @property
+    def key(self):
+        return self.name
+
+    def bound(self, values, connection):
+        return values[self.name]
+
+
+# --- Conditions -------------------------------------------------------------------------------------
 
 
 class Among(Func):
@@ -166,6 +207,29 @@ class Among(Func):
         places = [compiler.compile(slot) for slot in self.source_expressions[1:]]
         values = [value for _sql, given in places for value in given]
         return f"{column} IN ({', '.join(sql for sql, _given in places)})", [*parameters, *values]
+
+
+class Like(Func):
+    """A condition: the field `name` is LIKE `pattern`, a Slot with a pattern (see prep_for_like_query)."""
+
+    output_field = BooleanField()
+
+    def __init__(self, name, pattern):
+        super().__init__(name, pattern)
+
+    def as_sql(self, compiler, connection, escape=r" ESCAPE '\'"):
+        """On every database but PostgreSQL."""
+        (column, before), (pattern, after) = map(compiler.compile, self.source_expressions)
+        return f"{column} LIKE {pattern}{escape}", [*before, *after]
+
+    def as_postgresql(self, compiler, connection):
+        """PostgreSQL escapes by a backslash anyway."""
+        return self.as_sql(compiler, connection, escape="")
+
+
+def escaped(text):
+    """`text` in a pattern of Like, where it stands for itself."""
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 # --- The querysets ----------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 from accounts.models import User
 from accounts.stand_in import ForUser
 from config.access import prepared_row
-from config.api.pagination import PreparedList
+from config.api.prepared_lists import PreparedList
 from config.prepared import Among, Fixed, Prepared, Several
 
 from .models import File, Folder, Subfolder
+from .models.files import MAX_PIECES
 from .models.rows import TagOfRow, made
 
 Tagging = File.tags.through
@@ -39,15 +40,16 @@ def rows_with_tags(found):
     return rows
 
 
-def list_of(build, **kinds):
-    """A PreparedList of FileRows with tags, newest first. `build` gets a `user`, and what `kinds` names."""
+def list_of(build, **options):
+    """A PreparedList of FileRows with tags, newest first. `build` gets a `user`, and what `options` name as kinds."""
     return PreparedList(
-        lambda user, **values: build(user, **values).as_rows(user),
+        build,
         model=File,
         time_field="uploaded_at",
+        shown=lambda queryset, user, **_values: queryset.as_rows(user),
         rows=rows_with_tags,
         user=ForUser(),
-        **kinds,
+        **options,
     )
 
 
@@ -73,6 +75,12 @@ _FOLDER_BY_SLUG = Prepared(
 _FOLDERS = Prepared(
     lambda user, start, end: _seen(user).in_order()[start:end], user=ForUser(), start=Fixed(), end=Fixed()
 )
+SEEN = Prepared(
+    lambda user, pk: Folder.objects.visible_to(user).filter(pk=pk).order_by().values_list("pk", flat=True),
+    user=ForUser(),
+    pk=_FOLDER_PK,
+)
+"""The folder's id, if the user may see it."""
 PERSONAL = Prepared(lambda owner: Folder.objects.filter(owner=owner).order_by(), owner=User._meta.pk)
 
 
@@ -138,5 +146,35 @@ def page_of_folder(folder, *, user, request, subfolder=None, newest_versions=Fal
     )
 
 
+_FOLDERS_TO_READ = Prepared(
+    lambda user: Folder.objects.downloadable_by(user).order_by().values_list("pk", flat=True)[: MAX_PIECES + 1],
+    user=ForUser(),
+)
+
+
+def places_of(user):
+    """The ids of the folders that `user` may download from, for downloadable_pieces.
+
+    None for a super or a user of more than MAX_PIECES folders. They see so many files that a scan finds some soon.
+    """
+    if user.is_superuser:
+        return None
+    found = _FOLDERS_TO_READ.all(user=user)
+    return found if len(found) <= MAX_PIECES else None
+
+
+PLACES = Several(_FOLDER_PK, may_be_empty=True)
+"""The Kind of what places_of returns."""
+
+
+def _pieces(user, places):
+    return None if places is None else File.objects.downloadable_pieces(places)
+
+
+DOWNLOADABLE_FILES = list_of(lambda user, places: File.objects.downloadable_by(user), pieces=_pieces, places=PLACES)
+COUNTED_FILES = list_of(
+    lambda user, places: File.objects.downloadable_by(user).with_version_count(), pieces=_pieces, places=PLACES
+)
+"""DOWNLOADABLE_FILES with_version_count."""
 OWN_NEWEST = list_of(lambda user: File.objects.visible_to(user).filter(uploaded_by=user).latest_versions())
 OWN = list_of(lambda user: File.objects.visible_to(user).filter(uploaded_by=user))

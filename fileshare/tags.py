@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from config.errors import Invalid
 
+from . import lists
 from .content.folding import fold
 from .models import File, Tag
 from .models.counting import are_few
@@ -56,7 +57,8 @@ def suggestions(*, user, start=""):
     start = " ".join(fold(start).split())
     if not start.isprintable():
         return []
-    pieces = File.objects.downloadable_pieces(user)
+    places = lists.places_of(user)
+    pieces = None if places is None else File.objects.downloadable_pieces(places)
     if pieces is not None and are_few(pieces, FEW):
         first, *others = [piece.order_by().values("pk") for piece in pieces]
         tagged = Q(pk__in=File.tags.through.objects.filter(file__in=first.union(*others, all=True)).values("tag"))

@@ -10,13 +10,11 @@ from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, F, Func, Q
-from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from config.errors import Invalid
-from config.prepared import Fixed, Prepared
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
@@ -99,7 +97,7 @@ class Keyset:
         if pieces is not None:
             if not pieces:
                 return Page()
-            queryset = queryset.filter(self._is_first_of(pieces))
+            queryset = queryset.filter(is_first_of(map(self._onward, pieces), self.limit + 1))
         return self.page_of(list(self._onward(queryset)[: self.limit + 1]))
 
     def page_of(self, rows):
@@ -120,34 +118,11 @@ class Keyset:
         """True when there are more rows beyond `page` in the request's direction."""
         return bool(page.next if self.direction == "n" else page.previous)
 
-    def window(self, pieces, size):
-        """A Q that limits `pieces` to the next `size` rows of all of them together; empty where there are fewer rows.
-
-        A row in two pieces counts twice. All pieces have the same bound in time. With a bound each, a page could end at
-        an old row of one piece, and the next page would skip newer rows of another. Runs one query.
-        """
-        model = pieces[0].model
-        # Each piece reads its rows in order from an index, and the database merges them.
-        union, params = _union(self._onward(piece).values(self.time_field)[:size] for piece in pieces)
-        # Safe to format: field names and a number from our code, no user input.
-        order = f"{self.time_field}{' DESC' if self.direction == 'n' else ''}"
-        sql = f"SELECT {self.time_field} FROM ({union}) AS pieces ORDER BY {order} LIMIT 1 OFFSET {size - 1}"  # noqa: S608
-        edge = RawSQL(sql, params, output_field=model._meta.get_field(self.time_field))  # noqa: S611
-        # Any one row serves to run the subquery: Django has no query without a table.
-        asked = model._base_manager.order_by().annotate(edge=edge).values_list("edge", flat=True)[:1]
-        moment = next(iter(asked), None)
-        bound = f"{self.time_field}__{'gte' if self.direction == 'n' else 'lte'}"
-        return Q() if moment is None else Q((bound, moment))
-
-    def _is_first_of(self, pieces):
-        """A condition: the row is among each piece's first rows from here, one page of each."""
-        return _Among(*_union(self._onward(piece).values("pk")[: self.limit + 1] for piece in pieces))
-
     def _onward(self, queryset):
-        return _onward(queryset, self.time_field, self.direction, self.edge)
+        return onward(queryset, self.time_field, self.direction, self.edge)
 
 
-def _onward(queryset, time_field, direction, edge):
+def onward(queryset, time_field, direction, edge):
     """`queryset` in the order of `direction`, beyond the row at `edge`: (time, pk), or None."""
     older = direction == "n"
     if edge:
@@ -161,28 +136,9 @@ def _onward(queryset, time_field, direction, edge):
     return queryset.order_by(*order)
 
 
-class PreparedList:
-    """keyset_page for a queryset that is prepared: `build`, `rows` and `kinds` are those of config.prepared.Prepared.
-
-    The rows need `time_field` and `pk`.
-    """
-
-    def __init__(self, build, *, model, time_field, rows=None, **kinds):
-        self._model, self._time_field = model, time_field
-
-        def ordered(direction, limit, at, pk, **values):
-            edge = None if at is None else (at, pk)
-            return _onward(build(**values), time_field, direction, edge)[:limit]
-
-        places = {"direction": Fixed(), "limit": Fixed(), "at": model._meta.get_field(time_field), "pk": model._meta.pk}
-        self._prepared = Prepared(ordered, rows=rows, **places, **kinds)
-
-    def page(self, *, request, default_limit=DEFAULT_LIMIT, **values):
-        """One page, newest first, at the place that the request asks for. Raises Invalid (400)."""
-        place = Keyset(request, model=self._model, time_field=self._time_field, default_limit=default_limit)
-        at, pk = place.edge or (None, None)
-        rows = self._prepared.all(direction=place.direction, limit=place.limit + 1, at=at, pk=pk, **values)
-        return place.page_of(rows)
+def is_first_of(pieces, limit):
+    """A condition: the row is among the first `limit` rows of one of these ordered querysets."""
+    return _Among(*union(piece.values("pk")[:limit] for piece in pieces))
 
 
 class _Among(Func):
@@ -207,7 +163,7 @@ class _Among(Func):
         return self.as_sql(compiler, connection, form="= ANY(ARRAY(%s))")
 
 
-def _union(querysets):
+def union(querysets):
     """(SQL, parameters) that select the rows of all `querysets`."""
     queries = [queryset.query.sql_with_params() for queryset in querysets]
     # Safe to format: Django made this SQL from our querysets. User input stays in the parameters.

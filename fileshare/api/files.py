@@ -67,9 +67,7 @@ class ClientFiles(APIView):
     @extend_schema(parameters=PAGE_PARAMETERS, responses=page_of(serializers.FileSerializer))
     def get(self, request):
         """Every file the caller may download, newest first."""
-        rows = File.objects.downloadable_by(request.user).with_details(request.user)
-        pieces = File.objects.downloadable_pieces(request.user)
-        page = keyset_page(rows, request=request, time_field="uploaded_at", pieces=pieces)
+        page = lists.DOWNLOADABLE_FILES.page(user=request.user, places=lists.places_of(request.user), request=request)
         return answer(page, serializers.FileSerializer)
 
 

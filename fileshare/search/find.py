@@ -7,11 +7,13 @@ from operator import itemgetter, or_
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
+from django.http import Http404
 from django.utils.translation import gettext as _
 
-from config.access import get_visible
 from config.api.pagination import Page
 from config.errors import Invalid
+from config.prepared import Among, Fixed, Fragment, Kind, Like, Prepared, Several, Slot, escaped, length_for
+from fileshare import lists
 from fileshare import tags as tag_names
 from fileshare.content import file_types
 from fileshare.content.folding import fold
@@ -33,6 +35,12 @@ MAX_BEGUN_TAGS = 200
 """A search considers at most so many of the tags that begin with one of its words."""
 
 Tagging = File.tags.through
+_BOUNDS = {
+    "uploaded_after": ("uploaded_at", "gte"),
+    "uploaded_before": ("uploaded_at", "lt"),
+    "min_size": ("size_bytes", "gte"),
+    "max_size": ("size_bytes", "lte"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def endings_of(kind):
 
 
 def find(*, user, wanted, pages):
-    """A Page of the files that `user` may download and that fit `wanted` (a Wanted), newest first, with_details.
+    """A Page of the files that `user` may download and that fit `wanted` (a Wanted), newest first, as FileRows.
 
     `pages` is a config.api.pagination.Keyset. Each word must be contained in the file's name, be the beginning of one
     of its tags, or name its type. Words are compared folded, and no character is special. Raises Http404 for a folder
@@ -90,29 +98,24 @@ def find(*, user, wanted, pages):
     The newest files are checked row by row first. That fills a page soon when the words are common, or checks all files
     when there are few. For rare words an index finds the rest.
     """
-    rows = File.objects.downloadable_by(user).with_details(user).filter(*_bounds(wanted))
-    if wanted.folder_id:
-        place = Q(folder=get_visible(wanted.folder_id, Folder.objects.visible_to(user)))
-        rows, pieces = rows.filter(place), [File.objects.downloadable_by(user).filter(place)]
-    else:
-        pieces = File.objects.downloadable_pieces(user) or [File.objects.downloadable_by(user)]
-    pieces = [piece.filter(*_bounds(wanted, names=("uploaded_at",))) for piece in pieces]
+    if wanted.folder_id and lists.SEEN.first(user=user, pk=wanted.folder_id) is None:
+        raise Http404
+    places = None if wanted.folder_id else lists.places_of(user)
     terms = _terms(wanted)
     if not all(term.can_match for term in terms):
         return Page()
-    conditions = [*_bounds(wanted), *(term.looked_at() for term in terms)]
-
-    def among(some):
-        return pages.page(rows, pieces=[piece.filter(*conditions) for piece in some])
+    where = {name: getattr(wanted, name) for name in _BOUNDS} | {"user": user, "places": places}
+    where |= {"folder": wanted.folder_id, "terms": terms}
 
     def among_next(size):
         """(the Page from the next `size` rows, True when there are more rows than that)."""
-        window = pages.window(pieces, size)
-        return among([piece.filter(window) for piece in pieces]), bool(window)
+        all_rows = {"terms": [], "min_size": None, "max_size": None}
+        end = _LOOKED_AT.window(pages, size, **where | all_rows, older=True, end=None)
+        return _LOOKED_AT.page_at(pages, **where, older=pages.direction == "n", end=end), end is not None
 
     ways = _ways(terms)
     if not ways:
-        return among_next(MANY)[0] if wanted.words else among(pieces)
+        return among_next(MANY)[0] if wanted.words else _LOOKED_AT.page_at(pages, **where, older=True, end=None)
     page, are_more = among_next(NEWEST)
     if pages.goes_on(page) or not are_more:
         return page
@@ -121,24 +124,14 @@ def find(*, user, wanted, pages):
         page, are_more = among_next(MANY)
         if pages.goes_on(page) or not are_more:
             return page
-    rest = [term.looked_at() for term in terms if term not in way.answered]
-    return pages.page(rows.filter(*rest, pk__in=index.among(*way.ids)))
+    rest = [term for term in terms if term not in way.answered]
+    return _BY_INDEX.page_at(pages, **where | {"terms": rest}, named=way.ids)
 
 
 def _smallest(ways):
     """(the number of files, the _Way) for the way that returns the fewest files. Counts only to FEW + 1."""
     counted = count([way.ids for way in ways], FEW)
     return min(zip(counted, ways, strict=True), key=itemgetter(0))
-
-
-def _bounds(wanted, names=("uploaded_at", "size_bytes")):
-    bounds = {
-        "uploaded_at__gte": wanted.uploaded_after,
-        "uploaded_at__lt": wanted.uploaded_before,
-        "size_bytes__gte": wanted.min_size,
-        "size_bytes__lte": wanted.max_size,
-    }
-    return [Q((name, value)) for name, value in bounds.items() if value is not None and name.startswith(names)]
 
 
 @dataclass(frozen=True)
@@ -169,12 +162,88 @@ class _Term:
         return Tagging.objects.filter(tag__in=self.tag_ids).values("file") if self.tag_ids else None
 
     def looked_at(self):
-        """This term as a condition (Q) that the database checks row by row, without an index."""
-        either = [Q(folded_name__contains=piece) for piece in self.pieces]
-        either += [Q(folded_name__endswith=ending) for ending in self.endings]
+        """This term as a condition that the database checks row by row, without an index. See _ForTerms."""
+        either = [Q(Like("folded_name", part)) for part in self.parts]
         if self.tag_ids:
-            either.append(Q(Exists(Tagging.objects.filter(file=OuterRef("pk"), tag__in=self.tag_ids))))
+            either.append(Q(Exists(Tagging.objects.filter(Among("tag_id", self.tag_ids), file=OuterRef("pk")))))
         return reduce(or_, either)
+
+
+class _ForTerms(Kind):
+    """A list of _Terms in a prepared query. `build` gets _Terms of Slots: patterns for LIKE, and ids of tags."""
+
+    def shape(self, value):
+        return tuple((len(term.parts), len(term.tag_ids) and length_for(len(term.tag_ids))) for term in value)
+
+    def stand_in(self, name, shape):
+        return [
+            _Term(
+                tuple(Slot(f"{name}.{number}.{part}", _NAME) for part in range(parts)),
+                tag_ids=tuple(_TAGS.stand_in(f"{name}.{number}.tag", tags)) if tags else (),
+            )
+            for number, (parts, tags) in enumerate(shape)
+        ]
+
+    def values(self, name, value):
+        found = {}
+        for number, term in enumerate(value):
+            patterns = [f"%{escaped(piece)}%" for piece in term.pieces] + [f"%{escaped(end)}" for end in term.endings]
+            found |= {f"{name}.{number}.{part}": pattern for part, pattern in enumerate(patterns)}
+            if term.tag_ids:
+                found |= _TAGS.values(f"{name}.{number}.tag", list(term.tag_ids))
+        return found
+
+
+_NAME = File._meta.get_field("folded_name")
+_TAGS = Several(Tag._meta.pk)
+_KINDS = {
+    "places": lists.PLACES,
+    "folder": Folder._meta.pk,
+    "terms": _ForTerms(),
+    **{name: File._meta.get_field(field) for name, (field, _lookup) in _BOUNDS.items()},
+}
+
+
+def _within(queryset, folder, bounds):
+    """`queryset` limited to a folder and the bounds that are not None."""
+    limits = {
+        f"{field}__{lookup}": bounds[name] for name, (field, lookup) in _BOUNDS.items() if bounds[name] is not None
+    }
+    return queryset.filter(**limits, **({"folder": folder} if folder is not None else {}))
+
+
+def _rows(user, places, folder, terms, **bounds):
+    return _within(File.objects.downloadable_by(user), folder, bounds)
+
+
+def _pieces(user, places, folder, terms, older, end, **bounds):
+    """The files that fit, in pieces; those up to the time `end` if it is not None."""
+    if places is None:
+        some = [File.objects.downloadable_by(user)]
+    else:
+        some = File.objects.downloadable_pieces(places)
+    fit = [term.looked_at() for term in terms]
+    if end is not None:
+        fit.append(Q(**{"uploaded_at__gte" if older else "uploaded_at__lte": end}))
+    return [_within(piece, folder, bounds).filter(*fit) for piece in some]
+
+
+_LOOKED_AT = lists.list_of(
+    lambda user, older, end, **where: _rows(user, **where),
+    pieces=_pieces,
+    older=Fixed(),
+    end=File._meta.get_field("uploaded_at"),
+    **_KINDS,
+)
+"""The files that fit, each row checked; the newest of each piece up to `end`."""
+_BY_INDEX = lists.list_of(
+    lambda user, named, terms, **where: _rows(user, terms=terms, **where).filter(
+        *(term.looked_at() for term in terms), pk__in=index.among(*named)
+    ),
+    named=Fragment(),
+    **_KINDS,
+)
+"""The files that fit, among those that an index names."""
 
 
 @dataclass(frozen=True)
@@ -208,14 +277,25 @@ def _sql(queryset):
     return queryset.query.sql_with_params()
 
 
+_BEGUN_TAGS = Prepared(
+    lambda starts: Tag.objects.filter(reduce(or_, (Q(Like("folded_name", start)) for start in starts))).values_list(
+        "folded_name", "pk"
+    )[:MAX_BEGUN_TAGS],
+    starts=Several(_NAME),
+)
+_TAGS_NAMED = Prepared(
+    lambda names: Tag.objects.filter(Among("folded_name", names)).values_list("folded_name", "pk"),
+    names=Several(_NAME),
+)
+
+
 def _terms(wanted):
     names = [fold(name) for name in tag_names.clean_names(wanted.tags)]
     begun = exact = ()
     if wanted.words:
-        starts = reduce(or_, (Q(folded_name__startswith=word) for word in wanted.words))
-        begun = list(Tag.objects.filter(starts).values_list("folded_name", "pk")[:MAX_BEGUN_TAGS])
+        begun = _BEGUN_TAGS.all(starts=[f"{escaped(word)}%" for word in wanted.words])
     if names:
-        exact = list(Tag.objects.filter(folded_name__in=names).values_list("folded_name", "pk"))
+        exact = _TAGS_NAMED.all(names=names)
     terms = [
         _Term((word,), _endings_named(word), tuple(pk for name, pk in begun if name.startswith(word)))
         for word in wanted.words

@@ -3,12 +3,10 @@
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config.api.pagination import keyset_page
-
-from .. import folders
-from ..models import File, Folder
+from .. import folders, lists
 
 RECENT = 10
+FOLDERS = 12
 
 
 @require_safe
@@ -17,13 +15,9 @@ def home(request):
     if not request.user.is_authenticated:
         return render(request, "landing.html")
     personal = folders.personal_folder(request.user)
-    rows = list(Folder.objects.visible_to(request.user).with_rights(request.user).in_order()[:12])
-    recent = keyset_page(
-        File.objects.downloadable_by(request.user).with_version_count().with_details(request.user),
-        request=request,
-        time_field="uploaded_at",
-        default_limit=RECENT,
-        pieces=File.objects.downloadable_pieces(request.user),
+    rows = lists.folders_seen_by(request.user, 0, FOLDERS)
+    recent = lists.COUNTED_FILES.page(
+        user=request.user, places=lists.places_of(request.user), request=request, default_limit=RECENT
     )
     context = {
         "folders": [folder for folder in rows if folder.pk != personal.pk],
