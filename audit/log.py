@@ -8,12 +8,15 @@ from django.db import models
 from redis.exceptions import RedisError
 
 from config import context
+from config.outside.together import Together
+from config.prepared import PreparedInsert
 
 from . import chain
 from .actions import ACTIONS
 from .models import Event
 
 REPEAT_SECONDS = 60
+_ROW = PreparedInsert(Event, left_out=("seq", "prev_hash", "hash"))
 
 
 def record(action, *, user=None, email="", target=None, folder=None, subfolder=None, size_bytes=None, **detail):
@@ -23,10 +26,23 @@ def record(action, *, user=None, email="", target=None, folder=None, subfolder=N
     given. `target` is a saved row of any model, `folder` a Folder, `detail` JSON values without secrets. `subfolder`
     is that of the target, unless another is given. Raises LookupError for an action that no app has registered.
     """
-    event = _event(action, user, email, target, folder, size_bytes, detail, subfolder)
-    event.save(force_insert=True)
-    chain.seal_after_commit()
+    event = event_of(
+        action,
+        user=user,
+        email=email,
+        target=target,
+        folder=folder,
+        subfolder=subfolder,
+        size_bytes=size_bytes,
+        **detail,
+    )
+    append([event])
     return event
+
+
+def record_together(action, **facts):
+    """record() of a request that writes nothing else: rows of requests at the same time are committed together."""
+    _TOGETHER.add(event_of(action, **facts))
 
 
 def record_seldom(action, *, about, code, **facts):
@@ -43,14 +59,25 @@ def record_seldom(action, *, about, code, **facts):
 
 def record_many(action, *, user, targets, **detail):
     """Append one Event for each (target, folder, size_bytes) of `targets`, in a few inserts."""
-    Event.objects.bulk_create(
-        [_event(action, user, "", target, folder, size_bytes, detail) for target, folder, size_bytes in targets],
-        batch_size=500,
+    append(
+        [
+            event_of(action, user=user, target=target, folder=folder, size_bytes=size_bytes, **detail)
+            for target, folder, size_bytes in targets
+        ]
     )
+
+
+def append(events):
+    """Append Events from event_of, a list, in the caller's transaction."""
+    _ROW.insert(events)
     chain.seal_after_commit()
 
 
-def _event(action, user, email, target, folder, size_bytes, detail, subfolder=None):
+_TOGETHER = Together(append)
+
+
+def event_of(action, *, user=None, email="", target=None, folder=None, subfolder=None, size_bytes=None, **detail):
+    """The Event that `record` would append, unsaved."""
     if action not in ACTIONS:
         raise LookupError(f"The log knows no action {action!r}: its app hands it in (audit.actions.register).")
     facts = context.current()

@@ -81,8 +81,11 @@ class Portal:
 
 
 @contextlib.contextmanager
-def portal(name, folder, *, behind=None, **settings):
-    """A portal by `make run`'s own command: one process, SQLite. `behind` is the port of the nginx in front."""
+def portal(name, folder, *, behind=None, root=ROOT, **settings):
+    """A portal by `make run`'s own command: one process, SQLite. `behind` is the port of the nginx in front.
+
+    `root` is the checkout to run, with a .venv of its own if it is not this one.
+    """
     (port,) = free_ports(1)
     url = f"http://{LOOPBACK}:{behind or port}"
     inherited = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
@@ -98,8 +101,8 @@ def portal(name, folder, *, behind=None, **settings):
     }
     (folder / name).mkdir()
     log = folder / f"{name}.log"
-    manage = [sys.executable, "manage.py"]
-    process = spawn([*manage, "portal_run"], log=log, env=environment, cwd=ROOT)
+    manage = [sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python"), "manage.py"]
+    process = spawn([*manage, "portal_run"], log=log, env=environment, cwd=root)
     try:
         wait_until(lambda: _listens(port), process=process, log=log, seconds=60)
         with subprocess.Popen(
@@ -107,7 +110,7 @@ def portal(name, folder, *, behind=None, **settings):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
-            cwd=ROOT,
+            cwd=root,
             text=True,
         ) as shell:  # leaving the block closes the shell's input, and the shell ends
             made = Portal(name, port, url, process, shell)

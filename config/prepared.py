@@ -24,9 +24,11 @@ from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet, ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.db import connections
+from django.db import connections, router
 from django.db.models import BooleanField, DateTimeField, Expression, Field, Func, TextField
+from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesListIterable, get_related_populators
+from django.db.models.sql import InsertQuery, UpdateQuery
 from django.utils import timezone
 
 MOST_SHAPES = 200
@@ -239,10 +241,11 @@ class Prepared:
     """A queryset with named values: `build` makes it, `kinds` are the Kinds of its values by name.
 
     `rows` makes a list of what a queryset by values_list gives, a list of tuples; without it the tuples are the rows.
+    `changes` gets the values as `build` does, and returns what `update` sets: {name of a field: value or expression}.
     """
 
-    def __init__(self, build, *, rows: Callable | None = None, **kinds):
-        self._build, self._rows = build, rows
+    def __init__(self, build, *, rows: Callable | None = None, changes: Callable | None = None, **kinds):
+        self._build, self._rows, self._changes = build, rows, changes
         self._kinds = {name: OneOf(kind) if isinstance(kind, Field) else kind for name, kind in kinds.items()}
         self._kept = {}
         _prepared.append(self)
@@ -252,6 +255,20 @@ class Prepared:
 
         Raises ValidationError for a value that its field cannot have, as a filter would.
         """
+        statement, slots = self._bound(values)
+        return statement.rows(slots)
+
+    def first(self, **values):
+        """The first row, or None."""
+        return next(iter(self.all(**values)), None)
+
+    def update(self, **values):
+        """Set the `changes` in the rows. Returns how many rows there were."""
+        statement, slots = self._bound(values)
+        return statement.update(slots)
+
+    def _bound(self, values):
+        """(the statement of these values, {slot: value})."""
         shape = tuple([kind.shape(values[name]) for name, kind in self._kinds.items()])
         statement = self._kept.get(shape)
         if statement is None:
@@ -259,11 +276,7 @@ class Prepared:
         slots = {"now": timezone.now()}
         for name, kind in self._kinds.items():
             slots |= kind.values(name, values[name])
-        return statement.rows(slots)
-
-    def first(self, **values):
-        """The first row, or None."""
-        return next(iter(self.all(**values)), None)
+        return statement, slots
 
     def _statement(self, shape):
         # Two threads may compile the same statement at once; either one serves.
@@ -272,7 +285,11 @@ class Prepared:
         }
         outer, _building.active = getattr(_building, "active", False), True
         try:
-            statement = _Statement(self._build(**stand_ins), self._rows)
+            queryset = self._build(**stand_ins)
+            if self._changes is None:
+                statement = _Select(queryset, self._rows)
+            else:
+                statement = _Update(queryset, self._changes(**stand_ins))
         finally:
             _building.active = outer
         if len(self._kept) >= MOST_SHAPES:
@@ -286,19 +303,16 @@ class Prepared:
 
 
 class _Statement:
-    """The SQL of a queryset, and how to make its rows of what the database returns. Threads share it."""
+    """The SQL of a query, and the places of its values. Threads share it."""
 
-    def __init__(self, queryset, rows):
-        if queryset._prefetch_related_lookups:
-            raise ImproperlyConfigured("A prepared queryset cannot prefetch.")
-        self._alias = queryset.db
-        compiler = queryset.query.get_compiler(connection=connections[self._alias])
+    def __init__(self, query, alias):
+        self._alias = alias
+        self.compiler = query.get_compiler(connection=connections[alias])
+        self._sql, self._distinct, self._parameters = None, {}, []
         try:
-            self._sql, parameters = compiler.as_sql()
+            self._sql, parameters = self.compiler.as_sql()
         except EmptyResultSet:
-            self._sql = None
             return
-        self._distinct, self._parameters = {}, []
         for value in parameters:
             if isinstance(value, date | timedelta | UUID):
                 raise ImproperlyConfigured(f"A value that ages is part of a prepared query: {value!r}.")
@@ -306,6 +320,41 @@ class _Statement:
                 self._parameters.append((True, self._distinct.setdefault(value.key, value).key))
             else:
                 self._parameters.append((False, value))
+
+    def executed(self, cursor, values):
+        """Execute it with these values of the slots."""
+        connection = cursor.db
+        bound = {key: slot.bound(values, connection) for key, slot in self._distinct.items()}
+        cursor.execute(self._sql, [bound[each] if is_slot else each for is_slot, each in self._parameters])
+
+
+class _Update(_Statement):
+    def __init__(self, queryset, changes):
+        query = queryset.query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        # As QuerySet.update does: an order means nothing here, and PostgreSQL has none in an UPDATE.
+        query.clear_ordering(force=True)
+        super().__init__(query, queryset.db)
+
+    def update(self, values):
+        """How many rows it changed."""
+        if self._sql is None:
+            return 0
+        with connections[self._alias].cursor() as cursor:
+            self.executed(cursor, values)
+            return cursor.rowcount
+
+
+class _Select(_Statement):
+    """Also knows how to make rows of what the database returns."""
+
+    def __init__(self, queryset, rows):
+        if queryset._prefetch_related_lookups:
+            raise ImproperlyConfigured("A prepared queryset cannot prefetch.")
+        super().__init__(queryset.query, queryset.db)
+        if self._sql is None:
+            return
+        compiler = self.compiler
         self._converters = [
             (position, converters, expression)
             for position, (converters, expression) in compiler.get_converters(
@@ -317,11 +366,11 @@ class _Statement:
         elif queryset._iterable_class is not ModelIterable:
             raise ImproperlyConfigured("A prepared queryset gives instances or a values_list.")
         else:
-            self._facts = compiler.klass_info, compiler.select
-            columns = self._facts[0]["select_fields"]
-            self._model, self._columns = self._facts[0]["model"], slice(columns[0], columns[-1] + 1)
+            facts = compiler.klass_info
+            columns = facts["select_fields"]
+            self._model, self._columns = facts["model"], slice(columns[0], columns[-1] + 1)
             self._names = [column.target.attname for column, *_ in compiler.select[self._columns]]
-            self._related = get_related_populators(*self._facts, self._alias)
+            self._related = get_related_populators(facts, compiler.select, self._alias)
             self._annotations = list((compiler.annotation_col_map or {}).items())
             self._made = self._instances
 
@@ -330,9 +379,8 @@ class _Statement:
         if self._sql is None:
             return []
         connection = connections[self._alias]
-        bound = {key: slot.bound(values, connection) for key, slot in self._distinct.items()}
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, [bound[each] if is_slot else each for is_slot, each in self._parameters])
+            self.executed(cursor, values)
             found = cursor.fetchall()
         if self._converters:
             found = [self._converted(row, connection) for row in found]
@@ -362,6 +410,40 @@ class _Statement:
 
 def _flat(found):
     return [row[0] for row in found]
+
+
+class PreparedInsert:
+    """Inserts instances of a model whose keys are known; the columns `left_out` get the defaults of the database.
+
+    The default of another column is a constant.
+    """
+
+    def __init__(self, model, *, left_out=()):
+        self._model = model
+        self._fields = [field for field in model._meta.concrete_fields if field.name not in left_out]
+        self._kept = {}
+
+    def insert(self, instances):
+        """Insert a list of instances."""
+        connection = connections[router.db_for_write(self._model)]
+        for instance in instances:
+            for field in self._fields:
+                if isinstance(getattr(instance, field.attname), DatabaseDefault):
+                    setattr(instance, field.attname, field.db_default)
+        rows = [
+            [field.get_db_prep_save(field.pre_save(instance, True), connection) for field in self._fields]
+            for instance in instances
+        ]
+        sql = self._kept.get(connection.alias)
+        if sql is None:
+            query = InsertQuery(self._model)
+            query.insert_values(self._fields, instances[:1])
+            ((sql, _parameters),) = query.get_compiler(connection=connection).as_sql()
+            self._kept[connection.alias] = sql
+        with connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+        for instance in instances:
+            instance._state.adding, instance._state.db = False, connection.alias
 
 
 def _forget_all(**_signal):

@@ -24,16 +24,18 @@ def admin_login(request):
 
 
 urlpatterns = [
+    # Django tries the patterns one after the other, so what programs call most stands first.
+    path("", include("fileshare.store_urls")),
+    path("api/", include("fileshare.api_urls")),
+    path("api/", include("accounts.api_urls")),
+    path("api/", include("audit.api_urls")),
+    path("api/", include("payments.api_urls")),
+    path("api/schema", docs.Schema.as_view(), name="api-schema"),
+    path("api/docs", docs.Docs.as_view(), name="api-docs"),
     path("admin/login/", admin_login),
     # Before the admin: these addresses replace the admin's own log-out and change of password.
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
-    path("api/schema", docs.Schema.as_view(), name="api-schema"),
-    path("api/docs", docs.Docs.as_view(), name="api-docs"),
-    path("api/", include("accounts.api_urls")),
-    path("api/", include("fileshare.api_urls")),
-    path("api/", include("audit.api_urls")),
-    path("api/", include("payments.api_urls")),
     path("", include("fileshare.urls")),
     path("", include("fileshare.sender_urls")),
     path("", include("payments.urls")),

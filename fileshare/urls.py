@@ -3,8 +3,6 @@
 from django.urls import path
 
 from .views import archives, dashboard, file_requests, files, folders, ops, previews, search, shares, trash
-from .views.secure_downloads import SecureDownload
-from .views.store import store_object
 
 urlpatterns = [
     path("", dashboard.home, name="home"),
@@ -58,6 +56,4 @@ urlpatterns = [
     path("ops/folders/<uuid:folder_id>/clients/<uuid:user_id>/nudge", ops.nudge, name="ops-nudge"),
     path("ops/refusals/", ops.refusals, name="ops-refusals"),
     path("search", search.search, name="search"),
-    path("secure-download/<str:token>", SecureDownload.as_view(), name="secure-download"),
-    path("store/<str:token>", store_object, name="store-object"),
 ]

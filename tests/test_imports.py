@@ -48,7 +48,7 @@ ORDER = {
 # names views of one kind. What two doors need belongs in an operation or a wing. (In config, such modules have a place
 # in ORDER.)
 DOORS = {"api", "views", "admin", "management", "tasks"}
-TABLES = {"api_urls": "api", "sender_urls": "api", "urls": "views"}
+TABLES = {"api_urls": "api", "sender_urls": "api", "store_urls": "views", "urls": "views"}
 # (imported module, file): why the import stands inside a function.
 INSIDE_FUNCTIONS = {
     ("config.wsgi", "config/management/commands/portal_run.py"): "importing it builds the application",

@@ -61,7 +61,10 @@ def _prepare_sqlite(database, data_dir):
         # Take the write lock at the start. The second of two writers then waits for the first, instead of failing when
         # it upgrades a read lock.
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+        # temp_store: each statement that a trigger may stop would otherwise make a file and delete it.
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000; PRAGMA temp_store=MEMORY;"
+        ),
     }
     # Keep connections open. SQLite deletes the write-ahead log when the last one closes, and cannot create it again on
     # a full disk, not even to read.

@@ -238,9 +238,14 @@ class FileQuerySet(models.QuerySet):
         passed = Q(scanned_at__gt=since, scanned_at__lte=until) & young
         return self.filter(CLEAN, at_once | passed).annotate(came_at=Coalesce("scanned_at", "uploaded_at"))
 
-    def count_download(self):
+    def count_downloads(self):
         """Add one to the download count of each file."""
-        self.update(download_count=F("download_count") + 1)
+        self.update(**downloads_counted(1))
+
+
+def downloads_counted(times):
+    """What a count of so many downloads changes in a file."""
+    return {"download_count": F("download_count") + times}
 
 
 class File(FileFacts, models.Model):

@@ -208,7 +208,7 @@ def _paths(rows):
 
 
 def _count(archive, rows):
-    File.objects.filter(pk__in=[row.pk for row in rows]).count_download()
+    File.objects.filter(pk__in=[row.pk for row in rows]).count_downloads()
     record_many(
         Action.DOWNLOAD,
         user=archive.user,

@@ -1,5 +1,6 @@
 """Downloads of files: make links and redeem them. Each request checks again that the user may download the file."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,15 +12,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from audit.log import record, record_seldom
+from audit.log import append, event_of, record, record_seldom, record_together
 from config.access import prepared_row
 from config.errors import Refused
+from config.outside.together import Together
 from config.prepared import Prepared
 from fileshare import lists
 from fileshare.contributions.actions import Action
 from fileshare.models import File, RedeemedLink
+from fileshare.models.files import downloads_counted
 from fileshare.scanning import virus_gate
-from fileshare.storage import ObjectMissing, get_store, ranges
+from fileshare.storage import ObjectInfo, ObjectMissing, get_store, ranges
 
 from . import links
 
@@ -53,10 +56,11 @@ class LinkUsed(Refused):
 @dataclass(frozen=True)
 class Wanted:
     """What a request asks of a file. `has_bytes`: it gets bytes (a HEAD or a 304 gets none). `from_start`: these begin
-    with the first byte of the file, so the request is no resumed download."""
+    with the first byte of the file, so the request is no resumed download. `info` is the ObjectInfo of its bytes."""
 
     has_bytes: bool
     from_start: bool
+    info: ObjectInfo
 
 
 def wanted(request, file):
@@ -68,7 +72,7 @@ def wanted(request, file):
     if info is None:
         raise ObjectMissing(file.object_key)
     selection = ranges.select(request.headers, info)
-    return Wanted(selection.has_bytes and request.method != "HEAD", selection.start == 0)
+    return Wanted(selection.has_bytes and request.method != "HEAD", selection.start == 0, info)
 
 
 def downloadable(*, user, file_id):
@@ -79,15 +83,13 @@ def downloadable(*, user, file_id):
     return file or virus_gate.get_clean(file_id, user=user, allowed=File.objects.downloadable_by(user))
 
 
-@transaction.atomic
 def link_for(*, user, file_id, one_time=False):
     """The path of an encrypted link for `user`, valid for LINK_EXPIRY_SECONDS. Raises what `downloadable` raises."""
     file = downloadable(user=user, file_id=file_id)
-    record(Action.LINK_MADE, user=user, target=file, folder=file.folder, one_time=one_time)
+    record_together(Action.LINK_MADE, user=user, target=file, folder=file.folder, one_time=one_time)
     return reverse("secure-download", args=[links.make(file_id=file.pk, user_id=user.pk, one_time=one_time)])
 
 
-@transaction.atomic
 def presigned_url(*, user, file_id):
     """A store URL of the file, valid for PRESIGNED_URL_EXPIRY_SECONDS. Raises what `downloadable` raises.
 
@@ -95,9 +97,13 @@ def presigned_url(*, user, file_id):
     download. A URL of another server counts as a download now, because the portal does not learn of its use.
     """
     file = downloadable(user=user, file_id=file_id)
-    record(Action.LINK_MADE, user=user, target=file, folder=file.folder, presigned=True)
+    facts = {"user": user, "target": file, "folder": file.folder}
     if get_store().is_remote:
-        _count(user, file)
+        with transaction.atomic():
+            record(Action.LINK_MADE, **facts, presigned=True)
+            _count(user, file)
+    else:
+        record_together(Action.LINK_MADE, **facts, presigned=True)
     return _presign(file, user)
 
 
@@ -113,7 +119,7 @@ def _presign(file, user):
 
 
 def redeem(*, user, token, request):
-    """The File of an encrypted link. `user` must be the one it was made for, and must still have the right to download.
+    """(File, ObjectInfo) of an encrypted link. `user` must be the one it was made for, with the right to download.
 
     A request for bytes uses up a one-time link by inserting its nonce; of several requests at once, one succeeds.
     After that its user may resume for RESUME_GRACE_SECONDS, from any byte except the first. A HEAD uses up nothing.
@@ -153,9 +159,9 @@ def _redeemed(user, link, request):
     asked = wanted(request, file)
     if redeemed is not None:
         _assert_resumes(redeemed, asked)
-        return file
+        return file, asked.info
     if not asked.has_bytes:
-        return file
+        return file, asked.info
     if link.nonce:
         try:
             with transaction.atomic():
@@ -170,7 +176,7 @@ def _redeemed(user, link, request):
             _assert_resumes(redeemed, asked)
     elif asked.from_start or get_store().is_remote:
         _count(user, file)
-    return file
+    return file, asked.info
 
 
 def _readable(user, file_id):
@@ -188,7 +194,7 @@ def _assert_resumes(redeemed, asked):
 
 
 def authorize_store_get(claims, request):
-    """The File of a presigned URL that the portal serves, if the user it was made for may still download it.
+    """(File, ObjectInfo) of a presigned URL of the portal's own, if its user may still download the file.
 
     Counts a download when the request asks for bytes from the first one on. Raises Http404.
     """
@@ -199,10 +205,28 @@ def authorize_store_get(claims, request):
     asked = wanted(request, file)
     if asked.has_bytes and asked.from_start:
         _count(user, file)
-    return file
+    return file, asked.info
 
 
-@transaction.atomic
 def _count(user, file, **detail):
-    File.objects.filter(pk=file.pk).count_download()
-    record(Action.DOWNLOAD, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes, **detail)
+    """Count a download and record it; returns after the commit."""
+    facts = {"user": user, "target": file, "folder": file.folder, "size_bytes": file.size_bytes}
+    _COUNTED.add((file.pk, event_of(Action.DOWNLOAD, **facts, **detail)))
+
+
+_ADD = Prepared(
+    lambda pk, times: File.objects.filter(pk=pk),
+    changes=lambda pk, times: downloads_counted(times),
+    pk=File._meta.pk,
+    times=File._meta.get_field("download_count"),
+)
+
+
+def _write(downloads):
+    counts = Counter(pk for pk, _event in downloads)
+    for pk in sorted(counts):  # in one order, so that two processes do not wait for each other in a circle
+        _ADD.update(pk=pk, times=counts[pk])
+    append([event for _pk, event in downloads])
+
+
+_COUNTED = Together(_write)

@@ -17,8 +17,10 @@ ZIP_TYPE, PLAIN_BYTES = "application/zip", "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:[ \t]*;[ \t]*[\w.+-]+=[\w.+-]+)*", re.ASCII)
 
 
-def send_object(request, *, key, filename, content_type, disposition="attachment", sent_on=True):
+def send_object(request, *, key, filename, content_type, info=None, disposition="attachment", sent_on=True):
     """The answer to a GET or HEAD for the object at `key`. The caller has checked the right to it.
+
+    `info` is the object's ObjectInfo where the caller has just asked the store for it.
 
     A request for one range gets a 206; several ranges or a malformed header get the whole object. If-Range and
     If-None-Match are honoured. With a remote store, a GET for bytes gets a 302 to a URL of the store, valid for
@@ -32,7 +34,7 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
         response = HttpResponse()
         response["X-Accel-Redirect"] = settings.X_ACCEL_PREFIX.rstrip("/") + "/" + quote(key)
     else:
-        response = _answer(request, key, filename, content_type, sent_on)
+        response = _answer(request, key, info, filename, content_type, sent_on)
     if response.status_code == 302:
         response["Cache-Control"] = "private, no-store"
         return response
@@ -44,9 +46,9 @@ def send_object(request, *, key, filename, content_type, disposition="attachment
     return response
 
 
-def _answer(request, key, filename, content_type, sent_on):
+def _answer(request, key, info, filename, content_type, sent_on):
     store = get_store()
-    info = store.head(key)
+    info = info or store.head(key)
     if info is None:
         raise ObjectMissing(key)
     # Answer a HEAD, a 304 and a 416 here. They ask for no bytes, but the store's URL would give its holder all of them.

@@ -132,7 +132,7 @@ def _spend(link):
         raise ShareOver(ShareState.USED_UP if state == ShareState.LIVE else state)
     facts, file = context.current(), link.file
     grant = ShareDownload.objects.create(share=link, address=facts.address, user_agent=facts.user_agent)
-    File.objects.filter(pk=file.pk).count_download()
+    File.objects.filter(pk=file.pk).count_downloads()
     record(
         Action.DOWNLOAD,
         target=file,

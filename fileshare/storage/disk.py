@@ -100,7 +100,7 @@ def write_json(path, facts, *, folder=None, sync=None):
 def read_json(path):
     """What write_json wrote; None when the file is missing or a power cut damaged it."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             facts = json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None

@@ -245,7 +245,7 @@ class LocalStore(LocalFiles):
             descriptor = disk.open_regular(self._path(self._objects, key))
             if descriptor is None:
                 raise ObjectMissing(key)
-            return os.fdopen(descriptor, "rb")
+            return os.fdopen(descriptor, "rb", buffering=0)
 
     def read_range(self, key, start, end):
         with disk.refusing(), self.open(key) as file:

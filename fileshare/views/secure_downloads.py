@@ -16,13 +16,17 @@ class SecureDownload(ScriptPage):
         """Send the bytes; ranges are supported."""
         throttle(request, "redeem", strict=False)
         try:
-            file = downloads.redeem(user=request.user, token=token, request=request)
+            file, info = downloads.redeem(user=request.user, token=token, request=request)
         except (downloads.NotYours, links.LinkForged):
             # Slow down users who try forged links or links of others.
             throttle(request, "foreign_link")
             raise
         return send_object(
-            self.page_request, key=file.object_key, filename=file.filename, content_type=file.content_type
+            self.page_request,
+            key=file.object_key,
+            info=info,
+            filename=file.filename,
+            content_type=file.content_type,
         )
 
     def head(self, request, token):

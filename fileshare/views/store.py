@@ -82,16 +82,16 @@ def _takes_body(request, token):
 
 def _send(request, token):
     _purpose, claims = signing.verify(token, "get")
-    file = _authorized(claims["claims"], request)
+    file, info = _authorized(claims["claims"], request)
     if signing.mark_of(file.object_key) != claims["key"]:
         raise signing.invalid()
-    return send_object(request, key=file.object_key, filename=claims["name"], content_type=claims["type"])
+    return send_object(request, key=file.object_key, info=info, filename=claims["name"], content_type=claims["type"])
 
 
 def _authorized(claims, request):
-    """The File of a URL, if the client may still read it: as a user, or by a share link of which it spent a use."""
+    """(File, its ObjectInfo or None) of a URL, if its user may still read it, or a share link's use was spent on it."""
     if "share_download" in claims:
-        return redeeming.file_of_grant(claims["share_download"])
+        return redeeming.file_of_grant(claims["share_download"]), None
     return downloads.authorize_store_get(claims, request)
 
 

@@ -9,11 +9,14 @@ import time_machine
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection
 from django.db.models import Exists, OuterRef
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Role, User
-from config.prepared import Among, Fixed, Prepared, Several, now
+from audit.models import Event
+from config.prepared import Among, Fixed, Fragment, Like, Prepared, PreparedInsert, Several, escaped, now
 from tests.factories import CompanyFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both]
@@ -173,3 +176,61 @@ def test_threads_share_a_statement_and_each_uses_its_own_connection():
 def test_a_queryset_that_prefetches_is_refused():
     with pytest.raises(ImproperlyConfigured):
         Prepared(lambda pk: User.objects.filter(pk=pk).prefetch_related("groups"), pk=PK).first(pk=uuid.uuid4())
+
+
+def test_an_update_changes_the_rows_of_the_queryset_and_counts_them():
+    users = UserFactory.create_batch(3)
+    prepared = Prepared(
+        lambda ids, name: User.objects.filter(Among("pk", ids)),
+        changes=lambda ids, name: {"name": name, "bio": Concat("email", name)},
+        ids=Several(PK),
+        name=NAME,
+    )
+
+    assert prepared.update(ids=[user.pk for user in users[:2]], name="New") == 2
+    assert prepared.update(ids=[uuid.uuid4()], name="None") == 0
+
+    assert [row.name for row in User.objects.order_by("name")][:2] == ["New", "New"]
+    assert {row.bio for row in User.objects.filter(name="New")} == {f"{user.email}New" for user in users[:2]}
+
+
+@pytest.mark.parametrize("text", ["50%", "a_b", "back\\slash", "plain"])
+def test_a_pattern_finds_what_the_lookup_finds(text):
+    for name in ["50%", "501", "a_b", "aXb", "back\\slash", "plain", text + "!"]:
+        UserFactory(name=name)
+    prepared = Prepared(lambda part: User.objects.filter(Like("name", part)).order_by("email"), part=NAME)
+
+    assert prepared.all(part=f"%{escaped(text)}%") == list(User.objects.filter(name__contains=text).order_by("email"))
+
+
+def test_a_piece_of_sql_brings_its_own_values():
+    users = UserFactory.create_batch(3)
+    prepared = Prepared(
+        lambda named: User.objects.filter(pk__in=RawSQL(*named)).order_by("email"),  # noqa: S611 - made by the ORM
+        named=Fragment(),
+    )
+
+    for some in (users[:1], users[:2], users[1:]):
+        named = User.objects.filter(email__in=[user.email for user in some]).values("pk").query.sql_with_params()
+        assert prepared.all(named=named) == sorted(some, key=lambda user: user.email)
+
+
+def test_an_insert_writes_what_save_writes_and_leaves_columns_to_the_database():
+    def event(**facts):
+        return Event(action="login", detail={"a": [1, "é"]}, address="192.0.2.1", target_name="x", **facts)
+
+    given, saved = [event(), event(size_bytes=2**40)], event()
+    PreparedInsert(Event, left_out=("seq", "prev_hash", "hash")).insert(given)
+    saved.save()
+
+    rows = {row.pk: row for row in Event.objects.all()}
+    assert not any(each._state.adding for each in given)
+    for each in given:
+        row = rows[each.pk]
+        assert (row.detail, row.address, row.created_at, row.seq) == (each.detail, "192.0.2.1", each.created_at, None)
+        assert (row.prev_hash, row.hash, row.subfolder_slug) == ("", "", "")
+    alike = {
+        name: value for name, value in vars(rows[given[0].pk]).items() if name not in ("_state", "id", "created_at")
+    }
+    assert alike.items() <= vars(rows[saved.pk]).items()
+    assert rows[given[1].pk].size_bytes == 2**40

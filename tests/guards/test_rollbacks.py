@@ -273,8 +273,8 @@ TRACES = {  # operation: the function that hands the work to on_commit
     tell_one: "accounts.notices.notifications.notify",
     tell_several: "accounts.notices.notifications._notify_batch",
     mark_read: "accounts.notices.notifications.mark_read",
-    write_the_log: "audit.log.record",
-    write_the_log_at_once: "audit.log.record_many",
+    write_the_log: "audit.log.append",
+    write_the_log_at_once: "audit.log.append",
     accept_the_log: "audit.verifying.accept",
 }
 
@@ -289,7 +289,7 @@ TOOLS = {
 # Callers of TOOLS that need no case of their own.
 NO_OPERATION = {
     "accounts.notices.live_count.forget_after_commit": "a tool; notify, _notify_batch and mark_read call it",
-    "audit.chain.seal_after_commit": "a tool; record and record_many call it",
+    "audit.chain.seal_after_commit": "a tool; append calls it",
     "config.outside.queue.send_after_commit": "a tool; every case of TASKS goes through it",
     "fileshare.management.commands.rescan_files.Command.handle": "outside of any transaction",
     "fileshare.scanning.virus_gate.scan_waiting": "outside of any transaction",

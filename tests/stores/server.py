@@ -52,7 +52,7 @@ def assert_open(file_id):
 def authorize_store_get(claims, request):
     if (data_dir / "denied" / claims["file"]).exists():
         raise Refused(404, "not_found", "There is nothing here.")
-    return types.SimpleNamespace(object_key=claims["object_key"])
+    return types.SimpleNamespace(object_key=claims["object_key"]), None
 
 
 def file_of_grant(grant_id):
