@@ -19,6 +19,7 @@ once for each process.
 
 import threading
 from collections.abc import Callable
+from copy import copy
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -437,7 +438,7 @@ class PreparedInsert:
         sql = self._kept.get(connection.alias)
         if sql is None:
             query = InsertQuery(self._model)
-            query.insert_values(self._fields, instances[:1])
+            query.insert_values(self._fields, [copy(instances[0])])  # compiling gives it a time of its own
             ((sql, _parameters),) = query.get_compiler(connection=connection).as_sql()
             self._kept[connection.alias] = sql
         with connection.cursor() as cursor:
