@@ -21,7 +21,8 @@ FILES = sorted(
 ORDER = {
     "config": """
         registry lazy prepared errors context access progress drawing sizes plain_names library_messages names
-        context_processors schedule models celery embedded environment outside forms http api admin watch gunicorn
+        context_processors schedule models celery embedded environment outside forms http api admin watch templatetags
+        gunicorn
         checks settings wsgi management urls
     """,
     "audit": """
@@ -36,7 +37,7 @@ ORDER = {
         actions names notice_kinds rates schedule scopes conf content models storage lists folder_notices holds tags
         folders checksums space scanning files company_folders
         incoming requests sharing outgoing search desk upkeep backups demo privacy forms metrics parts
-        letter_samples hand_in
+        templatetags letter_samples hand_in
     """,
     "payments": """
         actions names notice_kinds rates schedule scopes conf models plans
