@@ -19,7 +19,7 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import env
+from .environment import collected, env
 from .outside import secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -135,6 +135,7 @@ CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS", [SITE_ORIGIN])
 MIDDLEWARE = [
     "config.http.middleware.RequestFactsMiddleware",
     "config.watch.request_log.RequestLogMiddleware",
+    "config.http.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.http.middleware.SecurityHeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -161,7 +162,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
-            "builtins": ["config.templatetags.icons"],
+            "builtins": ["config.templatetags.assets", "config.templatetags.icons"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -176,9 +177,14 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 STATIC_URL = f"{SITE_PATH}/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# A container image collects and hashes its static files once; a developer's machine serves them as they are.
+# Collected files are bundled, hashed and compressed. A container image has collected its own. `make run` collects them
+# into the data folder, again after each change; what starts while they are not those of this checkout serves the
+# sources, as `make dev` always does.
 STATIC_COLLECTED = env.switch("STATIC_COLLECTED", False)
 STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")) if STATIC_COLLECTED else None
+COLLECTS_STATIC = not DEBUG and env.text("STATIC_COLLECTED") == ""
+if COLLECTS_STATIC and collected.is_fresh(DATA_DIR / "static", BASE_DIR):
+    STATIC_COLLECTED, STATIC_ROOT = True, str(DATA_DIR / "static")
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {

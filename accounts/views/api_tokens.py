@@ -10,6 +10,7 @@ from accounts.credentials import api_tokens
 from accounts.signing_in import sign_in
 from config.api.pagination import keyset_page
 from config.forms import attempt
+from config.http.view_facts import says
 
 from ..forms import ApiTokenForm
 from ..models import ApiToken
@@ -17,6 +18,7 @@ from ..models import ApiToken
 PAGE = 50
 
 
+@says(shows_secret=True)
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request):

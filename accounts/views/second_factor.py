@@ -15,6 +15,7 @@ from accounts.signing_in import sign_in
 from config.forms import attempt
 from config.http.refusals import wants_json
 from config.http.throttling import throttle
+from config.http.view_facts import says
 
 from ..forms import CodeForm, LoginForm, PasskeyForm, RecoveryCodeForm, SecondStepForm
 from .auth import login_context, safe_next
@@ -140,6 +141,7 @@ def choose(request):
     return render(request, "accounts/second_factor.html", context)
 
 
+@says(shows_secret=True)
 @sensitive_post_parameters("code")
 @login_required
 @get_or_post

@@ -1,8 +1,11 @@
-"""Static files of a built image. Their names hold a hash, so browsers may cache them for ever."""
+"""Collected static files. Their names hold a hash, so browsers may cache them for ever."""
 
 import re
 
+from django.core.files.base import ContentFile
 from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+from . import bundles
 
 IN_A_COMMENT = re.compile(r"\s*(//|/?\*)")
 
@@ -11,6 +14,23 @@ class ManifestStorage(CompressedManifestStaticFilesStorage):
     """Also rewrites the imports between our JavaScript modules."""
 
     support_js_module_import_aggregation = True
+
+    def post_process(self, paths, dry_run=False, **options):
+        """Adds the common style sheet and script, then does with all files what WhiteNoise does."""
+
+        def read(name):
+            storage, path = paths[name]
+            with storage.open(path) as file:
+                return file.read().decode()
+
+        styles = [name for name in paths if name.startswith("css/")]
+        texts = {bundles.STYLES: bundles.style_sheet(read, styles), bundles.SCRIPT: bundles.script(read)}
+        for name, text in texts.items():
+            if not dry_run:
+                self.delete(name)
+                self.save(name, ContentFile(text.encode()))
+            paths[name] = self, name
+        yield from super().post_process(paths, dry_run=dry_run, **options)
 
     def url_converter(self, name, hashed_files, template=None):
         """Django's converter, but leaves comments alone.

@@ -3,6 +3,7 @@
     body_limit      most bytes of a body; None: no limit here, the view stops reading by itself
     refuses_in      JSON, or JSON_UNLESS_PAGE; without it the Accept header decides
     needs_session   False where the address alone lets the caller in
+    shows_secret    True where a page shows a secret; it is not compressed then
 
 A class has them as attributes; a function gets them by `says`.
 """

@@ -18,6 +18,7 @@ from config.drawing import qr
 from config.errors import Invalid, Refused
 from config.forms import attempt
 from config.http.throttling import throttle
+from config.http.view_facts import says
 from fileshare.content import file_types
 from fileshare.requests import addresses, file_requests, invitations, sender_cookies, senders
 from fileshare.space.request_room import RequestOver
@@ -77,6 +78,7 @@ def _places(user, *, named=""):
     return places
 
 
+@says(shows_secret=True)
 @login_required
 @require_safe
 def file_request(request, request_id):

@@ -15,6 +15,7 @@ from config.access import get_visible
 from config.errors import Invalid
 from config.forms import attempt
 from config.http.throttling import throttle
+from config.http.view_facts import says
 from fileshare import files, folders, holds, tags
 from fileshare.incoming import completion, uploads
 from fileshare.outgoing import downloads
@@ -26,6 +27,7 @@ from .share_section import section
 VERSIONS_SHOWN = 100
 
 
+@says(shows_secret=True)
 @login_required
 @require_safe
 def file(request, file_id):

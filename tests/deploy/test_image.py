@@ -93,12 +93,15 @@ def test_what_it_copies_serves_its_static_files_by_hashed_names(tmp_path):
         page = web.get("/login")
         addresses = set(re.findall(r'(?:src|href)="(/static/[^"#]+)', page.text))
         answers = [web.get(address) for address in addresses]
-        (script,) = [each.text for each in answers if re.search(r"/js/app\.[0-9a-f]{12}\.js$", each.url.path)]
-        module = web.get("/static/js/" + re.search(r'"\./(upload/panel\.[0-9a-f]{12}\.js)"', script)[1])
+        (script,) = [each for each in answers if re.search(r"/js/portal\.[0-9a-f]{12}\.js$", each.url.path)]
+        (styles,) = [each for each in answers if re.search(r"/css/portal\.[0-9a-f]{12}\.css$", each.url.path)]
 
     assert page.status_code == 200
     assert len(addresses) >= 3
-    assert {(each.status_code, each.headers["Cache-Control"]) for each in [*answers, module]} == {
+    assert {(each.status_code, each.headers["Cache-Control"]) for each in answers} == {
         (200, "max-age=315360000, public, immutable")
     }
+    assert {each.headers.get("Content-Encoding") for each in (script, styles)} == {"gzip"}
+    assert "portal:refreshed" in script.text
+    assert len(addresses) <= 6, "one style sheet, the dark one, one script, the theme, the icon"
     assert all(re.search(r"\.[0-9a-f]{12}\.", address) for address in addresses)

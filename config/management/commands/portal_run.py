@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db import connections
 from gunicorn.app.base import BaseApplication
 
 from config import embedded, gunicorn
+from config.environment import collected
 from config.outside.companions import COMPANIONS
 
 
@@ -36,6 +38,8 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         self._assert_free()
         settings.DATA_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if settings.COLLECTS_STATIC and not settings.STATIC_COLLECTED:
+            self._collect_static()
         # Commands that are called skip their checks.
         self.check(tags=[checks.Tags.database], databases=["default"])
         call_command("migrate", verbosity=0, interactive=False)
@@ -60,6 +64,20 @@ class Command(BaseCommand):
             arguments = ["-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi:application"]
             os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - fixed words
         WebServer().run()
+
+    def _collect_static(self):
+        """Collect the static files and begin anew with them; if they cannot be collected, serve the sources."""
+        folder, made_of = settings.DATA_DIR / "static", collected.digest(settings.BASE_DIR)
+        again = [sys.executable, sys.argv[0]]
+        facts = os.environ | {"STATIC_COLLECTED": "1", "STATIC_ROOT": str(folder)}
+        # Nobody reads the other page of the API that a package brings, and it is large.
+        command = [*again, "collectstatic", "--noinput", "--verbosity", "0", "--ignore", "redoc"]
+        done = subprocess.run(command, env=facts, capture_output=True, text=True)  # noqa: S603 - fixed words
+        if done.returncode:
+            self.stderr.write(f"Pages load slowly: their files could not be collected.\n{done.stderr.strip()}")
+            return
+        collected.note(folder, made_of)
+        os.execv(sys.executable, [*again, *sys.argv[1:]])  # noqa: S606 - our own command line
 
     def _assert_free(self):
         """Raises CommandError when another program uses the port. gunicorn would report it less clearly, and later."""
