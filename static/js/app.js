@@ -25,16 +25,28 @@ const loaders = {
 
 const mounted = new WeakSet();
 
-/** @param {ParentNode} root its elements are mounted, except those mounted before */
+/** @param {ParentNode} root its elements are mounted, except those mounted before
+ * @returns {Promise<void>[]} one for each of them
+ */
 function mountAll(root) {
+  const begun = [];
   for (const element of root.querySelectorAll("[data-module]")) {
     const load = loaders[element.dataset.module];
     if (load && !mounted.has(element)) {
       mounted.add(element);
-      load().then((module) => module.mount(element));
+      begun.push(load().then((module) => module.mount(element)));
     }
   }
+  return begun;
 }
 
 document.addEventListener("portal:refreshed", () => mountAll(document));
-mountAll(document);
+const begun = mountAll(document);
+let left = begun.length;
+// early.js shows a page as if its scripts were there. When they are, each mounted part has a class of its own.
+const settled = () => {
+  left -= 1;
+  if (left <= 0) document.documentElement.classList.remove("scripts-come");
+};
+for (const each of begun) each.finally(settled);
+if (!left) settled();

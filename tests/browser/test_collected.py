@@ -38,15 +38,20 @@ def portal(tmp_path_factory):
         stop(process, seconds=30)
 
 
-def test_a_page_loads_few_files_and_all_of_them_work(portal, page, tmp_path):
-    loaded = []
-    page.on("request", lambda request: loaded.append(request.url.removeprefix(portal)))
+@pytest.fixture
+def client(portal, page):
+    """A page of a client who is logged in."""
     page.goto(f"{portal}/login")
     page.get_by_label("E-mail address").fill("client@demo.example")
     page.get_by_label("Password", exact=True).fill("try-the-portal")
     page.get_by_role("main").get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url(f"{portal}/")
-    loaded.clear()
+    return page
+
+
+def test_a_page_loads_few_files_and_all_of_them_work(portal, client, tmp_path):
+    page, loaded = client, []
+    page.on("request", lambda request: loaded.append(request.url.removeprefix(portal)))
 
     page.goto(f"{portal}/files/")
     page.wait_for_load_state("networkidle")
@@ -62,3 +67,17 @@ def test_a_page_loads_few_files_and_all_of_them_work(portal, page, tmp_path):
     page.goto(f"{portal}/search")
     page.get_by_label("Name, tag or type").press_sequentially("Notes")
     expect(page.get_by_role("link", name="Notes.txt", exact=True)).to_be_visible()
+
+
+def test_while_its_script_comes_nothing_moves_and_if_it_does_not_come_the_page_works_without(portal, client, watch):
+    watch.expect(r"failed GET .*/js/portal\.")
+    page, held = client, []
+    page.route("**/js/portal.*.js", lambda route: held.append(route))
+    page.goto(f"{portal}/files/", wait_until="commit")
+
+    expect(page.get_by_role("button", name="Choose files")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button", name="Upload", exact=True)).to_be_hidden()
+    held[0].abort()
+
+    expect(page.get_by_role("main").get_by_role("button", name="Upload", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Choose files")).to_be_hidden()

@@ -43,7 +43,7 @@ def names():
 def test_the_script_holds_each_module_that_a_page_may_start():
     text = bundles.script(read)
 
-    modules = {path.relative_to(STATIC).as_posix() for path in (STATIC / "js").rglob("*.js")} - {"js/theme-early.js"}
+    modules = {path.relative_to(STATIC).as_posix() for path in (STATIC / "js").rglob("*.js")} - {"js/early.js"}
     assert text.count("= (() => {\n") == len(modules)
     assert not re.search(r"^(import|export)\b|import\(", text, re.MULTILINE)
     node = shutil.which("node")
