@@ -3,6 +3,7 @@
     make bench                                       all works: about 20 minutes and 12 GiB on the disk
     make bench ARGS="--only upload,zip --rounds 5"   some works
     make bench ARGS=--quick                          a sixteenth of every size, one round: does the benchmark run?
+    make bench ARGS="--against 0b6d9ca"              beside that commit, and beside copyparty where it is installed
 
 Prints tables and writes all results to --json (default: var/bench.json). Before timing it checks that downloads return
 the bytes that were uploaded. Compare only ratios within one run: the machine also does other work.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from tests.servers import nginx_path, weed_path
 
-from . import MIB, report, servers, works
+from . import MIB, against, report, servers, works
 
 
 def main(arguments=None):
@@ -34,8 +35,15 @@ def main(arguments=None):
     when, load = dt.datetime.now(dt.UTC), os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portal-bench-", dir=options.dir)))
-        done = measure(stack, folder, options)
+        if options.against:
+            tell = Progress(sys.stderr)
+            done = against.run(stack, folder, options, tell)
+            tell.end()
+        else:
+            done = measure(stack, folder, options)
     print(f"{when:%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load {load:.1f} before, rounds: {options.rounds}")
+    if options.against:
+        print("\n".join(["", *against.table(done)]))
     print("\n".join(report.table(done)))
     result = report.facts(done, quick=options.quick, rounds=options.rounds, when=when, load=load)
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +56,7 @@ def read_options(arguments):
     parser.add_argument("--quick", action="store_true", help="a sixteenth of every size, one round")
     parser.add_argument("--rounds", type=int, default=None, help="default: 3; 1 when quick")
     parser.add_argument("--only", default=",".join(KIND_OF), help=f"some of {','.join(KIND_OF)}")
+    parser.add_argument("--against", metavar="COMMIT", help="beside this commit and beside peers; five rounds")
     parser.add_argument("--no-s3", action="store_true", help="leave the S3 server out")
     parser.add_argument("--json", type=Path, default=servers.ROOT / "var" / "bench.json")
     parser.add_argument("--dir", default=None, help="where its files lie; default: the system's temporary folder")
@@ -55,7 +64,7 @@ def read_options(arguments):
     options.only = options.only.split(",")
     if unknown := set(options.only) - set(KIND_OF):
         parser.error(f"no such work: {', '.join(unknown)}")
-    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.rounds = options.rounds or (1 if options.quick else 5 if options.against else 3)
     if nginx_path() is None:
         parser.error("nginx is what the portal is held against: apt-get install nginx-light")
     return options

@@ -32,6 +32,15 @@ def family(*pids):
     return found
 
 
+def at_rest(*pids):
+    """MiB that these processes and their descendants hold now, shared memory divided among its holders (PSS)."""
+    kib = 0
+    for pid in family(*pids):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        kib += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kib / 1024
+
+
 class Meter:
     """Measures these processes and their descendants from creation to `stop`, which returns the Use."""
 

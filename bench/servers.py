@@ -194,7 +194,7 @@ def plain_nginx(folder):
 
 
 @contextlib.contextmanager
-def portal_behind_nginx(name, folder, **settings):
+def portal_behind_nginx(name, folder, *, root=ROOT, **settings):
     """The portal behind nginx with deploy/nginx/portal.conf, hand-off on, without TLS. The CPU of both is counted."""
     ports = free_ports(2)
     bodies = folder / name / "store" / "bodies"
@@ -202,13 +202,14 @@ def portal_behind_nginx(name, folder, **settings):
         name,
         folder,
         behind=ports[1],
+        root=root,
         TRUSTED_PROXY_COUNT="1",
         X_ACCEL_PREFIX="/_store/",
         BODY_FILE_DIR=str(bodies),
         **settings,
     ) as made:
         bodies.mkdir(parents=True)
-        text = (ROOT / "deploy" / "nginx" / "portal.conf").read_text(encoding="utf-8")
+        text = (root / "deploy" / "nginx" / "portal.conf").read_text(encoding="utf-8")
         text = re.sub(r"^ssl_.*\n", "", text, flags=re.MULTILINE)
         text = re.sub(r"^    #(?=location|    |\})", "    ", text, flags=re.MULTILINE)
         changes = {

@@ -285,13 +285,13 @@ def initiate(portal, folder_id, count):
     return turn
 
 
-def start(folder):
+def start(folder, root=ROOT):
     """A contender: `make run` on an existing database, until the first page is answered."""
     (port,) = free_ports(1)
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
     environment |= {
         "ENV_FILE": os.devnull,
-        "DATA_DIR": str(folder / "start"),
+        "DATA_DIR": str(folder / f"start-{root.name}"),
         "PORT": str(port),
         "PYTHON": sys.executable,
     }
@@ -300,7 +300,7 @@ def start(folder):
         began = time.perf_counter()
         process = subprocess.Popen(
             ["make", "run"],
-            cwd=ROOT,
+            cwd=root,
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -70,7 +70,7 @@ class SenderInitiate(SenderView):
             answers = answers_for(
                 request,
                 facts["files"],
-                lambda files: senders.initiate_many(sender=sender, files=files),
+                lambda files: senders.initiate_many(sender=sender, files=files, part_size=facts.get("part_size")),
                 shape=FileFactsInput,
             )
             return Response({"uploads": answers}, status=201)
@@ -79,6 +79,7 @@ class SenderInitiate(SenderView):
             filename=facts["filename"],
             size_bytes=facts["size_bytes"],
             content_type=facts["content_type"],
+            part_size=facts.get("part_size"),
         )
         return Response(body(request, uploads.begin([upload])[0]), status=201)
 

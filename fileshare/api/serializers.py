@@ -189,6 +189,10 @@ class PartSerializer(serializers.Serializer):
 class PartUrlSerializer(serializers.Serializer):
     part_number = serializers.IntegerField()
     upload_url = serializers.URLField()
+    begun_bytes = serializers.IntegerField(
+        required=False,
+        help_text="Of a part that was cut: so many bytes are there. A PUT goes on with `Content-Range: bytes a-b/n`.",
+    )
 
 
 class UploadSerializer(serializers.ModelSerializer):
@@ -326,6 +330,12 @@ class InitiateInput(InputSerializer):
     )
     tags = TagListField(
         required=False, source="tag_names", help_text="Tags of the file; with `files` of each, besides its own."
+    )
+    part_size = PlainIntegerField(
+        min_value=1,
+        max_value=INT64,
+        required=False,
+        help_text="A wish for smaller parts, for a line that breaks often: bytes; 5 MiB is the least.",
     )
 
     def validate(self, data):

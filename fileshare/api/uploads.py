@@ -78,12 +78,12 @@ class Initiate(APIView):
         place = uploads.place_for(
             user=request.user, folder_id=facts["folder_id"], subfolder_id=facts.get("subfolder_id")
         )
-        tag_names = facts.get("tag_names", [])
+        options = {"tag_names": facts.get("tag_names", []), "part_size": facts.get("part_size")}
         if "files" in facts:
             answers = answers_for(
                 request,
                 facts["files"],
-                lambda files: uploads.initiate_many(user=request.user, place=place, files=files, tag_names=tag_names),
+                lambda files: uploads.initiate_many(user=request.user, place=place, files=files, **options),
                 shape=serializers.TaggedFileFactsInput,
             )
             return Response({"uploads": answers}, status=201)
@@ -93,7 +93,7 @@ class Initiate(APIView):
             filename=facts["filename"],
             size_bytes=facts["size_bytes"],
             content_type=facts["content_type"],
-            tag_names=tag_names,
+            **options,
         )
         return Response(body(request, uploads.begin([upload])[0]), status=201)
 

@@ -23,6 +23,9 @@ from fileshare.models.uploads import UploadStatus
 from fileshare.space import quotas, request_room
 from fileshare.storage import MultipartMissing, StoreUnavailable, get_store
 
+LEAST_PART_SIZE = 5 * 1024 * 1024
+"""S3 takes no smaller part, but for the last one."""
+
 
 class TooLarge(Refused):
     """413: larger than MAX_UPLOAD_BYTES."""
@@ -55,7 +58,8 @@ class Transfer:
     """What a client needs to send the bytes of `upload`, or those still missing.
 
     A single PUT has `url` and `headers`. A multipart upload has `parts` [{part_number, upload_url}] to send, and
-    `received`, the store's Parts that it has already. URLs are valid for `expires_in` seconds.
+    `received`, the store's Parts that it has already. URLs are valid for `expires_in` seconds. Where the store keeps
+    what it has of a part whose connection was cut, each of `parts` has `begun_bytes` too: a PUT may go on there.
     """
 
     upload: Upload
@@ -90,18 +94,20 @@ def initiate(
     type_policy=None,
     visibility=Visibility.PRIVATE,
     tag_names=(),
+    part_size=None,
     sender=None,
 ):
     """Begin an upload: check name and kind, and reserve the space. Returns the Upload; `transfer` gives its URLs.
 
-    `sender` is a RequestSender who sends the file on behalf of `user`; the limits of their request apply too.
+    `part_size` is a wish for parts of so many bytes, smaller than the usual ones. `sender` is a RequestSender who sends
+    the file on behalf of `user`; the limits of their request apply too.
     Raises FileTypeRefused (415), TooLarge or QuotaExceeded (413), Invalid (400), Http404, PermissionDenied; for a
     sender also what request_room.reserve raises.
     """
     try:
         with transaction.atomic():
             upload = _promise(
-                user, place, filename, size_bytes, content_type, type_policy, visibility, tag_names, sender
+                user, place, filename, size_bytes, content_type, type_policy, visibility, tag_names, part_size, sender
             )
             _assert_stands(place)
             upload.save(force_insert=True)
@@ -114,7 +120,7 @@ def initiate(
 
 
 @transaction.atomic
-def initiate_many(*, user, place, files, tag_names=(), type_policy=None, sender=None):
+def initiate_many(*, user, place, files, tag_names=(), type_policy=None, part_size=None, sender=None):
     """Begin several uploads at once. `files` are dicts of filename, size_bytes, content_type and optional tag_names.
 
     All files get `tag_names` besides their own. Returns, in order, an Upload or the Refused for each file; a refused
@@ -125,7 +131,9 @@ def initiate_many(*, user, place, files, tag_names=(), type_policy=None, sender=
     for facts in files:
         all_facts = {**facts, "tag_names": [*shared, *facts.get("tag_names", ())]}
         try:
-            answers.append(_promise(user, place, **all_facts, type_policy=type_policy, sender=sender))
+            answers.append(
+                _promise(user, place, **all_facts, type_policy=type_policy, part_size=part_size, sender=sender)
+            )
         except Refused as refusal:
             answers.append(refusal)
             _record_broken_promise(
@@ -150,6 +158,7 @@ def _promise(
     type_policy=None,
     visibility=Visibility.PRIVATE,
     tag_names=(),
+    part_size=None,
     sender=None,
 ):
     if visibility == Visibility.PUBLIC and place.folder.owner_id != user.pk:
@@ -179,7 +188,7 @@ def _promise(
         content_type=content_type,
         type_policy=policy,
         object_key=object_key(place, pk, name) if sender is None else received_key(pk, name),
-        part_size=_part_size(size_bytes),
+        part_size=_part_size(size_bytes, part_size),
         visibility=visibility,
         tags=cleaned_tags,
         uploaded_by=user,
@@ -208,16 +217,22 @@ def received_key(file_id, name):
     return f"files/received/{file_id}/{filenames.ascii_key_name(name)}"
 
 
-def _part_size(size_bytes):
+def _part_size(size_bytes, wish):
     """The size of a part in bytes, or None for a single PUT.
 
-    Parts are PART_SIZE_BYTES, or larger (a whole number of MiB) when MAX_PARTS of that size would not hold the file.
+    Parts are PART_SIZE_BYTES, or the `wish` for smaller ones, but LEAST_PART_SIZE at least; or larger (a whole number
+    of MiB) when MAX_PARTS of that size would not hold the file.
     """
-    if size_bytes <= settings.MULTIPART_THRESHOLD_BYTES:
+    threshold, usual = settings.MULTIPART_THRESHOLD_BYTES, settings.PART_SIZE_BYTES
+    if wish is not None:
+        usual = min(usual, max(wish, LEAST_PART_SIZE))
+        # Where a cut part goes on, a file of one part is better off than a single PUT.
+        threshold = min(threshold, usual if get_store().is_remote else settings.MIB)
+    if size_bytes <= threshold:
         return None
     needed = -(-size_bytes // settings.MAX_PARTS)
     blocks = -(-needed // settings.MIB)
-    return max(settings.PART_SIZE_BYTES, blocks * settings.MIB if needed > settings.PART_SIZE_BYTES else 0)
+    return max(usual, blocks * settings.MIB if needed > usual else 0)
 
 
 def transfer(upload, *, only_missing=False):
@@ -251,9 +266,11 @@ def transfer(upload, *, only_missing=False):
             # A request completed the parts in the store and died before it made the File. No bytes are missing.
             return Transfer(upload, expires_in)
     have = {part.part_number for part in received}
+    begun = store.begun_parts(upload.object_key, upload.store_upload_id)
     parts = [
         {
             "part_number": number,
+            **({} if begun is None else {"begun_bytes": begun.get(number, 0)}),
             "upload_url": store.presign_part(
                 upload.object_key,
                 upload.store_upload_id,

@@ -104,14 +104,14 @@ def received_by(sender):
     return ReceivedFile.objects.filter(sender=sender).select_related("file").order_by("-received_at", "-pk")
 
 
-def initiate(*, sender, filename, size_bytes, content_type):
+def initiate(*, sender, **facts):
     """uploads.initiate for a sender. Raises RequestOver (410), NoRoom, TooLarge (413), FileTypeRefused (415)."""
-    return uploads.initiate(**_on_behalf(sender), filename=filename, size_bytes=size_bytes, content_type=content_type)
+    return uploads.initiate(**_on_behalf(sender), **facts)
 
 
-def initiate_many(*, sender, files):
+def initiate_many(*, sender, files, part_size=None):
     """uploads.initiate_many for a sender. Raises RequestOver (410) when the request takes nothing at all."""
-    return uploads.initiate_many(**_on_behalf(sender), files=files)
+    return uploads.initiate_many(**_on_behalf(sender), files=files, part_size=part_size)
 
 
 def _on_behalf(sender):

@@ -82,6 +82,14 @@ class PartsInvalid(Refused):
         super().__init__(409, code, message)
 
 
+class WrongOffset(Refused):
+    """409: a PUT goes on at another byte of a part than the one that comes next, `begun_bytes`."""
+
+    def __init__(self, begun_bytes):
+        text = _("Of this part %(begun)d bytes are there; go on from there.") % {"begun": begun_bytes}
+        super().__init__(409, "wrong_offset", text, extra={"begun_bytes": begun_bytes})
+
+
 class WrongSize(Refused):
     """409: fewer or more bytes arrived than were declared. The client can send them again."""
 
@@ -157,6 +165,12 @@ class ObjectStore(Protocol):
 
     def presign_part(self, key, upload_id, part_number, *, file_id, size_bytes, expires_in, base_url=None) -> str:
         """A URL that takes at most `size_bytes` as part `part_number` (from 1). A repeated PUT replaces the part."""
+
+    def begun_parts(self, key, upload_id) -> dict[int, int] | None:
+        """{number of a part: how many of its bytes arrived before its connection was cut}, of parts that are not whole.
+
+        None where the store keeps nothing of such a part, as S3. Raises MultipartMissing.
+        """
 
     def list_parts(self, key, upload_id) -> list[Part]:
         """The parts received completely, ordered by number. Raises MultipartMissing."""

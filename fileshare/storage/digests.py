@@ -13,7 +13,7 @@ class Digests:
     """CRC-32 and, with `sha256`, SHA-256 of the blocks given to `update`, in order.
 
     A body of one block is hashed in the caller's thread, a longer one in a separate thread: hashlib and zlib release
-    the interpreter lock. Use it as a context manager and call `finish` once inside; leaving it ends the thread.
+    the interpreter lock. Use it as a context manager and call `finish` inside; leaving it ends the thread.
     """
 
     def __init__(self, *, sha256=True):
@@ -44,9 +44,10 @@ class Digests:
             self._waiting.popleft().result()
 
     def finish(self):
-        """(sha256 in hex or None, crc32) of all blocks."""
+        """(sha256 in hex or None, crc32) of all blocks so far. More may follow."""
         if self._thread is None and self._first is not None:
             self._add(self._first)
+            self._first = b""
         for step in self._waiting:
             step.result()
         return self._sha256 and self._sha256.hexdigest(), self._crc32

@@ -10,6 +10,8 @@ import shutil
 
 from django.conf import settings
 
+from config.errors import Refused
+
 from . import (
     BLOCK_SIZE,
     MultipartMissing,
@@ -19,6 +21,7 @@ from . import (
     SignedRequest,
     StoreUnavailable,
     TooLarge,
+    WrongOffset,
     WrongSize,
     crc,
     disk,
@@ -28,7 +31,7 @@ from . import (
 from .body_files import BodyFile
 from .digests import Digests
 from .local_files import LocalFiles, checked_key, sidecar_of
-from .part_writer import PartWriter
+from .part_writer import Pace, PartWriter, begun_of
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -137,34 +140,77 @@ class LocalStore(LocalFiles):
         claims = {"key": checked_key(key), "file": str(file_id), "size": size_bytes, "id": upload_id, "n": part_number}
         return signing.url(signing.sign("part", claims, expires_in=expires_in), base_url=base_url)
 
-    def receive_part(self, key, upload_id, part_number, stream, *, size_limit, before_publish=None):
+    def receive_part(self, key, upload_id, part_number, stream, *, size_limit, span=None, before_publish=None):
         """Write a part to its place in the file and record it. Returns the Part.
 
-        A repeated PUT first removes the part's record. So if it fails, the part counts as missing and must be sent
-        again. Raises TooLarge beyond `size_limit` or the part's own size, PartBusy, PartTakenOver, MultipartMissing.
+        A PUT of the whole part first removes the part's record. So if it fails, the part counts as missing; what
+        arrived of it is kept, and another PUT may go on there. It then has a `span`, (start, end), of the part's bytes;
+        end is exclusive. Unless that ends with the part, returns None, and there is more to come.
+
+        Raises TooLarge beyond `size_limit`, the span, or the part's own size, WrongOffset, PartBusy, PartTakenOver,
+        MultipartMissing, and what `stream` raises.
         """
         with disk.refusing():
             folder, manifest = self._open_upload(key, upload_id)
             expected = parts.size_of(part_number, size_bytes=manifest["size"], part_size=manifest["part_size"])
-            limit = min(size_limit, expected)
-            with PartWriter(folder, part_number) as writer, Digests(sha256=False) as digests:
-                writer.forget_record(self._sync_folder)
-                offset, size = (part_number - 1) * manifest["part_size"], 0
-                while block := stream.read(BLOCK_SIZE):
-                    if size + len(block) > limit:
-                        raise TooLarge(limit)
-                    digests.update(block)
-                    writer.write(block, offset + size)
-                    size += len(block)
-                _sha256, crc32 = digests.finish()
+            start, end = span or (0, expected)
+            limit = min(size_limit, expected, end)
+            with PartWriter(folder, part_number) as writer:
+                size, crc32 = writer.begun() if span else (0, 0)
+                if size != start:
+                    raise WrongOffset(size)
+                if not start:
+                    writer.forget_record(self._sync_folder)
+                offset = (part_number - 1) * manifest["part_size"]
+                size, crc32 = self._receive_rest(writer, stream, offset, size, crc32, limit)
                 if before_publish:
                     before_publish()
+                if end < expected:
+                    writer.note_begun(size, crc32, self._sync)
+                    return None
                 self._sync(writer.data)
                 # The ETag is random, so it identifies this one PUT. A SHA-256 of the part would cost time and could
                 # not be combined into that of the whole file.
                 etag = f"{crc32:08x}{secrets.token_hex(12)}"
                 writer.record({"size": size, "etag": etag, "crc32": crc32})
         return Part(part_number, etag, size)
+
+    def _receive_rest(self, writer, stream, offset, size, crc32, limit):
+        """Write the rest of a part, of which `size` bytes are there. Returns (size, CRC-32) of the whole part.
+
+        Notes what has arrived when the stream breaks, and now and then before.
+        """
+        pace = Pace()
+        before, before_crc = size, crc32
+        with Digests(sha256=False) as digests:
+
+            def so_far():
+                return crc.combine(before_crc, digests.finish()[1], size - before)
+
+            try:
+                while block := stream.read(pace.block_size):
+                    if size + len(block) > limit:
+                        raise TooLarge(limit)
+                    digests.update(block)
+                    writer.write(block, offset + size)
+                    size += len(block)
+                    if pace.is_time_to_note():
+                        writer.note_begun(size, so_far(), self._sync)
+            except Refused as refusal:
+                if refusal.status in (400, 408) and size > before:  # the connection broke, or its bytes came too slowly
+                    writer.note_begun(size, so_far(), self._sync)
+                raise
+            return size, so_far()
+
+    def begun_parts(self, key, upload_id):
+        with disk.refusing():
+            folder, _manifest = self._open_upload(key, upload_id)
+            found = {}
+            for entry in disk.entries(os.path.join(folder, "parts")):
+                number, _dot, kind = entry.name.partition(".")
+                if kind == "begun":
+                    found[int(number)] = begun_of(entry.path)[0]
+        return {number: size for number, size in found.items() if size}
 
     def list_parts(self, key, upload_id):
         with disk.refusing():

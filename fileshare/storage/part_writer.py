@@ -9,12 +9,19 @@ from django.utils.translation import gettext as _
 
 from config.errors import Refused
 
-from . import MultipartMissing, disk
+from . import BLOCK_SIZE, MultipartMissing, disk
 
 PART_WAIT_SECONDS = 2
 """How long a second PUT of a part waits for the first to end."""
 PART_IDLE_SECONDS = 15
 """A PUT of a part that received no block for this long has lost its client. The next PUT of the part takes over."""
+
+
+LEAST_BLOCK = 16 * 1024
+QUICK_SECONDS = 0.05
+"""A block that came so quickly is followed by a larger one."""
+NOTE_SECONDS = 5
+"""How often what has arrived of a part is noted, for a server that is killed."""
 
 
 class PartBusy(Refused):
@@ -32,6 +39,37 @@ class PartTakenOver(Refused):
         super().__init__(409, "part_taken_over", text, retry_after=PART_WAIT_SECONDS)
 
 
+class Pace:
+    """How much of a part to read at a time, and when to note how much has arrived.
+
+    A server gives what it was asked for, or nothing when the connection breaks before. So little is asked for on a
+    slow line, and more when it comes at once.
+    """
+
+    def __init__(self):
+        self.block_size = LEAST_BLOCK
+        self._asked = self._noted = time.monotonic()
+
+    def is_time_to_note(self):
+        """Tell it that a block has come. True when it is time to note how much there is."""
+        now = time.monotonic()
+        if now - self._asked < QUICK_SECONDS:
+            self.block_size = min(self.block_size * 2, BLOCK_SIZE)
+        else:
+            self.block_size = max(self.block_size // 2, LEAST_BLOCK)
+        self._asked = now
+        if now - self._noted < NOTE_SECONDS:
+            return False
+        self._noted = now
+        return True
+
+
+def begun_of(path):
+    """(size, CRC-32) that the note at `path` holds; (0, 0) without one."""
+    facts = disk.read_json(path) or {}
+    return facts.get("size", 0), facts.get("crc32", 0)
+
+
 class PartWriter:
     """The right to write one part, held while its bytes arrive.
 
@@ -46,6 +84,7 @@ class PartWriter:
         self._folder = folder
         self._path = os.path.join(folder, "parts", f"{part_number}.writer")
         self._record = os.path.join(folder, "parts", f"{part_number}.json")
+        self._begun = os.path.join(folder, "parts", f"{part_number}.begun")
         self._files = contextlib.ExitStack()
 
     def __enter__(self):
@@ -69,8 +108,18 @@ class PartWriter:
     def forget_record(self, sync_folder):
         """Remove the part's record. From here on the part does not count, not even after a power cut."""
         with self._mine():
-            if disk.remove(self._record):
+            if disk.remove(self._record) | disk.remove(self._begun):
                 sync_folder(os.path.dirname(self._record))
+
+    def begun(self):
+        """(size, CRC-32) of what an earlier connection left of the part: (0, 0) without any."""
+        return begun_of(self._begun)
+
+    def note_begun(self, size, crc32, sync):
+        """Keep what has arrived, so that the next connection goes on from there."""
+        with self._mine():
+            sync(self.data)  # first: after a power cut the note must not tell of bytes that are not there
+            disk.write_json(self._begun, {"size": size, "crc32": crc32})
 
     def write(self, block, offset):
         with self._mine():
@@ -80,6 +129,7 @@ class PartWriter:
     def record(self, facts):
         with self._mine():
             disk.write_json(self._record, facts)
+            disk.remove(self._begun)
 
     @contextlib.contextmanager
     def _take(self):

@@ -171,6 +171,9 @@ class S3Store:
             "upload_part", key, expires_in, UploadId=upload_id, PartNumber=part_number, ContentLength=size_bytes
         )
 
+    def begun_parts(self, key, upload_id):
+        return None  # S3 keeps nothing of a part whose connection was cut
+
     def list_parts(self, key, upload_id):
         return self._received(key, upload_id, set())
 

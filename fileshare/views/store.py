@@ -9,6 +9,7 @@ and with the file's name in X-Body-File. It removes an X-Body-File header that a
 """
 
 import logging
+import re
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -28,6 +29,7 @@ from fileshare.sharing import redeeming
 from fileshare.storage import StoreUnavailable, TooLarge, body_files, get_store, signing
 
 logger = logging.getLogger(__name__)
+CONTENT_RANGE = re.compile(r"bytes (?P<start>\d{1,18})-(?P<last>\d{1,18})/(?P<size>\d{1,18})", re.ASCII)
 
 
 # No limit of the body here: the signature of a PUT limits its size.
@@ -45,7 +47,8 @@ def store_object(request, token):
 
 def _receive(request, token):
     purpose, claims = signing.verify(token, "put", "part")
-    with _body(request, limit=claims["size"]) as body:
+    span = _span(request, claims["size"] if purpose == "part" else None)
+    with _body(request, limit=span[1] - span[0] if span else claims["size"]) as body:
         # Clients leave out the type of a body that is empty.
         content_type = request.META.get("CONTENT_TYPE", "") or (claims["type"] if claims["size"] == 0 else "")
         if purpose == "put" and claims["type"] not in ("", content_type):
@@ -62,9 +65,33 @@ def _receive(request, token):
             )
         else:
             received = store.receive_part(
-                claims["key"], claims["id"], claims["n"], body, size_limit=claims["size"], before_publish=assert_open
+                claims["key"],
+                claims["id"],
+                claims["n"],
+                body,
+                size_limit=claims["size"],
+                span=span,
+                before_publish=assert_open,
             )
+    if received is None:
+        return HttpResponse(status=204)
     return HttpResponse(headers={"ETag": quote_etag(received.etag)})
+
+
+def _span(request, size):
+    """(start, end) of the part's bytes that the body has; None for all of them. `size` is the part's, None for a file.
+
+    Raises Refused (400) for another Content-Range: RFC 9110 §14.5 forbids to take it for the whole.
+    """
+    given = request.headers.get("Content-Range")
+    if given is None:
+        return None
+    found = CONTENT_RANGE.fullmatch(given)
+    if size is not None and found is not None:
+        start, last, whole = (int(found[name]) for name in ("start", "last", "size"))
+        if start <= last < whole == size:
+            return start, last + 1
+    raise Refused(400, "malformed", _("Content-Range names no bytes of this part."))
 
 
 def _takes_body(request, token):

@@ -56,5 +56,5 @@ export function mount(input) {
   };
   input.addEventListener("input", askSoon);
   // On a slow device the user types before this script is there.
-  if (input === document.activeElement && input.value) askSoon();
+  if (input === input.ownerDocument?.activeElement && input.value) askSoon();
 }

@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 def a_one_time_link():
     boss, file = a_super(), a_file()
     link = links.read(links.make(file_id=file.pk, user_id=boss.pk, one_time=True))
-    return lambda: downloads._redeemed(boss, link, RequestFactory().get("/"))
+    return lambda: downloads._redeemed(boss, link, RequestFactory().get("/"))[0]
 
 
 @loses("fileshare.outgoing.downloads._redeemed", "File", "File", statement=Statement.INSERT)
@@ -33,7 +33,7 @@ def a_one_time_link_fetched_in_ranges_side_by_side():
     boss, file = a_super(), a_file()
     link = links.read(links.make(file_id=file.pk, user_id=boss.pk, one_time=True))
     whole, rest = RequestFactory().get("/"), RequestFactory().get("/", headers={"Range": "bytes=1-"})
-    return lambda: downloads._redeemed(boss, link, rest), lambda: downloads._redeemed(boss, link, whole)
+    return lambda: downloads._redeemed(boss, link, rest)[0], lambda: downloads._redeemed(boss, link, whole)[0]
 
 
 @waits("fileshare.sharing.shares.create", "list", "File")

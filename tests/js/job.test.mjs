@@ -29,7 +29,9 @@ globalThis.XMLHttpRequest = class extends EventTarget {
     this.url = url;
   }
 
-  setRequestHeader() {}
+  setRequestHeader(name, value) {
+    if (name === "Content-Range") calls.push(value);
+  }
 
   getAllResponseHeaders() {
     return this.headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -274,4 +276,64 @@ test("a file whose tags are refused says why", async () => {
   portal = (path) => (path === "f" ? [200, { file_id: "f", status: "complete" }] : [400, { code: "invalid", detail: "Too long.", errors: { tags: ["Too long."] } }]);
   const job = new Job(first.file, first.place, storage, ["x".repeat(51)]);
   await assert.rejects(job.recover(), { status: 400, message: "Too long." });
+});
+
+test("where the store keeps what it has of a part, a cut part goes on there", async () => {
+  const there = (bytes) => parts([1, 2, 3, 4]).map((part) => ({ ...part, begun_bytes: part.part_number === 2 ? bytes : 0 }));
+  const bodies = [];
+  let cut = 2;
+  store = (url, body) => {
+    if (url !== "/part2") return taken(url);
+    bodies.push(body.length);
+    if (cut > 0) return [[0], [409, '{"code": "wrong_offset", "detail": "no"}']][2 - cut--];
+    return taken(url);
+  };
+  let known = 4;
+  portal = (path) => (path === "complete" ? [200, {}] : [200, { ...ticket, status: "pending", parts: there(known++), received: [] }]);
+  const job = begun({ ...ticket, parts: there(0) });
+  await job.run();
+  assert.equal(job.state, "done");
+  assert.deepEqual(bodies, [10, 6, 5]);
+  const ranges = calls.filter((call) => call.startsWith("bytes"));
+  assert.deepEqual(ranges.filter((range) => !/ 0-/.test(range)), ["bytes 4-9/10", "bytes 5-9/10"]);
+  assert.deepEqual([...new Set(ranges.filter((range) => / 0-/.test(range)))].sort(), ["bytes 0-6/7", "bytes 0-9/10"]);
+});
+
+test("a part of which only the answer was lost is not sent again", async () => {
+  const whole = parts([1, 2, 3, 4]).map((part) => ({ ...part, begun_bytes: 0 }));
+  let lost = false;
+  store = (url) => {
+    if (url !== "/part3" || lost) return taken(url);
+    lost = true;
+    return [0];
+  };
+  const received = [{ part_number: 3, etag: "three", size_bytes: PART }];
+  let named;
+  portal = (path, body) => {
+    if (path !== "complete") return [200, { ...ticket, status: "pending", parts: whole.filter((part) => part.part_number !== 3), received }];
+    named = body.parts;
+    return [200, {}];
+  };
+  const job = begun({ ...ticket, parts: whole });
+  await job.run();
+  assert.equal(job.state, "done");
+  assert.equal(puts().filter((call) => call === "PUT /part3").length, 1);
+  assert.equal(named.find((part) => part.part_number === 3).etag, "three");
+});
+
+test("an upload that goes on tells where", async () => {
+  const storage = memory();
+  const first = begun(ticket, storage);
+  portal = (path) => {
+    if (path === "complete") return [200, {}];
+    const answer = { ...ticket, status: "pending", received: [{ part_number: 1, etag: "one", size_bytes: PART }] };
+    return [200, { ...answer, parts: parts([2, 3, 4]).map((part) => ({ ...part, begun_bytes: part.part_number === 2 ? 3 : 0 })) }];
+  };
+  const job = new Job(first.file, first.place, storage);
+  await job.recover();
+  assert.equal(job.sent, PART + 3);
+  const run = job.run();
+  assert.equal(job.continuesAt, PART + 3);
+  await run;
+  assert.equal(job.state, "done");
 });

@@ -82,3 +82,20 @@ test("a job that fails stops no other", async () => {
   await assert.rejects(thrown, /at once/);
   assert.equal(await fine, "fine");
 });
+
+test("a fast line gets more jobs and larger pieces at a time, a slow or broken one fewer and smaller ones", () => {
+  const MIB = 1024 ** 2;
+  const queue = new Queue(1);
+  const after = (...steps) => {
+    for (const step of steps) step === "broke" ? queue.broke() : queue.moved(...step, 4);
+    return [queue.limit, queue.piece / 1024];
+  };
+  assert.deepEqual(after([256 * 1024, 100]), [2, 512]);
+  assert.deepEqual(after([512 * 1024, 100], [MIB, 100], [2 * MIB, 200]), [4, 4096]);
+  assert.deepEqual(after([8 * MIB, 3900]), [4, 2048]);
+  assert.deepEqual(after([8 * MIB, 4100]), [1, 1024]);
+  assert.deepEqual(after([1000, 20]), [2, 1024], "a small body tells nothing of the line");
+  assert.deepEqual(after([512 * 1024, 4000], [256 * 1024, 2000]), [1, 256]);
+  assert.deepEqual(after([256 * 1024, 1000]), [1, 256]);
+  assert.deepEqual(after("broke", "broke", "broke", "broke"), [1, 32]);
+});

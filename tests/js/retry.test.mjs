@@ -102,3 +102,16 @@ test("a pause ends a wait at once", async () => {
   controller.abort(new Error("paused"));
   await assert.rejects(waiting, /paused/);
 });
+
+test("progress makes it count anew", async () => {
+  let [calls, moves] = [0, 5];
+  const waits = [];
+  const action = async () => {
+    calls += 1;
+    throw Object.assign(new Error(), { status: 0 });
+  };
+  const options = { attempts: 2, wait: async (ms) => waits.push(ms), moved: () => moves-- > 0 };
+  await assert.rejects(retrying(action, options));
+  assert.equal(calls, 6);
+  assert.ok(waits.every((ms) => ms <= 1000), "waits stay short");
+});

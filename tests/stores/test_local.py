@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import shake_256
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
+from config.errors import Refused
 from fileshare.storage import (
     BLOCK_SIZE,
     MultipartMissing,
@@ -23,6 +25,7 @@ from fileshare.storage import (
     StoreFull,
     StoreUnavailable,
     TooLarge,
+    WrongOffset,
     disk,
     local_files,
     part_writer,
@@ -32,6 +35,7 @@ from fileshare.storage.part_writer import PartBusy, PartTakenOver
 
 pytestmark = pytest.mark.once
 
+MIB = 1024 * 1024
 KEY = "files/reports/1/report.pdf"
 LONG = shake_256(b"long").digest(3 * BLOCK_SIZE)
 FAR_FUTURE = timedelta(days=1)
@@ -383,6 +387,118 @@ def test_a_part_refused_at_its_end_does_not_count(store):
 
     assert store.list_parts(KEY, upload_id) == []
     send(store, upload_id, 1, b"0123456789")
+
+
+class CutOff(io.BytesIO):
+    """A body whose connection breaks after its bytes."""
+
+    def read(self, size):
+        block = super().read(size)
+        if not block:
+            raise Refused(400, "incomplete_body", "cut")
+        return block
+
+
+def test_a_part_whose_connection_is_cut_goes_on_where_it_was(store):
+    upload_id = begin(store)
+    for sent, known in ((b"0123", {1: 4}), (b"45", {1: 6})):
+        with pytest.raises(Refused, match="incomplete_body"):
+            send(store, upload_id, 1, CutOff(sent), span=(known[1] - len(sent), 10))
+        assert store.begun_parts(KEY, upload_id) == known
+        assert store.list_parts(KEY, upload_id) == [], "what has begun does not count"
+
+    for start in (0, 4, 5, 7):
+        with pytest.raises(WrongOffset) as refused:
+            send(store, upload_id, 1, b"6789", span=(start, 10))
+        assert refused.value.extra == {"begun_bytes": 6}
+    parts = [send(store, upload_id, 1, b"6789", span=(6, 10))]
+
+    assert (parts[0].size_bytes, store.begun_parts(KEY, upload_id)) == (10, {})
+    parts += [send(store, upload_id, number, body) for number, body in ((2, b"abcdefghij"), (3, b"ABCDE"))]
+    info = finish(store, upload_id, parts)
+    assert content(store) == b"0123456789abcdefghijABCDE"
+    assert info.crc32 == zlib.crc32(content(store))
+
+
+def test_a_part_may_come_in_pieces(store):
+    upload_id = begin(store)
+    with pytest.raises(WrongOffset):
+        send(store, upload_id, 1, b"345", span=(3, 6))
+
+    assert send(store, upload_id, 1, b"012", span=(0, 3)) is None
+    assert store.begun_parts(KEY, upload_id) == {1: 3}
+    with pytest.raises(WrongOffset):
+        send(store, upload_id, 1, b"012", span=(0, 3))
+    with pytest.raises(TooLarge):
+        send(store, upload_id, 1, b"3456x", span=(3, 7))
+    assert send(store, upload_id, 1, b"3456", span=(3, 7)) is None
+    part = send(store, upload_id, 1, b"789", span=(7, 10))
+
+    assert part.size_bytes == 10
+    parts = [part] + [send(store, upload_id, number, body) for number, body in ((2, b"abcdefghij"), (3, b"ABCDE"))]
+    assert finish(store, upload_id, parts).crc32 == zlib.crc32(b"0123456789abcdefghijABCDE")
+
+
+def test_a_part_sent_anew_from_its_beginning_forgets_what_had_begun(store):
+    upload_id = begin(store)
+    with pytest.raises(Refused):
+        send(store, upload_id, 2, CutOff(b"old"))
+
+    part = send(store, upload_id, 2, b"new bytes.")
+
+    assert (part.size_bytes, store.begun_parts(KEY, upload_id)) == (10, {})
+    with pytest.raises(WrongOffset):
+        send(store, upload_id, 2, b"bytes", span=(3, 10))
+
+
+def test_the_rest_of_a_part_may_not_be_too_long(store):
+    upload_id = begin(store)
+    with pytest.raises(Refused):
+        send(store, upload_id, 1, CutOff(b"01234567"))
+
+    with pytest.raises(TooLarge):
+        send(store, upload_id, 1, b"89x", span=(8, 10))
+
+    assert store.begun_parts(KEY, upload_id) == {1: 8}
+    assert send(store, upload_id, 1, b"89", span=(8, 10)).size_bytes == 10
+
+
+def test_a_long_part_is_noted_on_its_way_after_its_bytes_are_on_the_disk(tmp_path, monkeypatch):
+    store, synced = LocalStore(tmp_path / "store", fsync=True), []
+    upload_id = begin(store, size_bytes=MIB, part_size=MIB)
+    monkeypatch.setattr(part_writer, "NOTE_SECONDS", 0)
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda file: (synced.append(store.begun_parts(KEY, upload_id)), real(file)))
+    body = os.urandom(MIB)
+
+    class Killed(io.BytesIO):
+        def read(self, size):
+            if self.tell() >= MIB // 2:
+                raise KeyboardInterrupt
+            return super().read(size)
+
+    with pytest.raises(KeyboardInterrupt):
+        send(store, upload_id, 1, Killed(body))
+    size = store.begun_parts(KEY, upload_id)[1]
+    send(store, upload_id, 1, body[size:], span=(size, MIB))
+
+    assert size >= MIB // 2
+    assert synced[0] == {}, "the note follows the bytes"
+    assert store.list_parts(KEY, upload_id)[0].size_bytes == MIB
+    assert finish(store, upload_id, store.list_parts(KEY, upload_id)).crc32 == zlib.crc32(body)
+
+
+def test_little_is_read_at_a_time_from_a_slow_line_and_more_from_a_fast_one(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(part_writer.time, "monotonic", lambda: now[0])
+    pace, sizes = part_writer.Pace(), []
+    for seconds in [0.001] * 8 + [1, 1, 1]:
+        sizes.append(pace.block_size)
+        now[0] += seconds
+        pace.is_time_to_note()
+
+    least = part_writer.LEAST_BLOCK
+    assert sizes == [least, *[least * 2**power for power in range(1, 7)], MIB, MIB, MIB // 2, MIB // 4]
 
 
 @pytest.mark.parametrize("number", [0, -1, 4])

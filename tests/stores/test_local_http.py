@@ -177,6 +177,36 @@ def test_a_part_cut_short_does_not_count(store, web, key, file_id):
     assert web.put(url, content=b"12345").status_code == 200
 
 
+def test_a_part_whose_connection_broke_goes_on_by_its_range(store, web, key, file_id):
+    size = len(BODY)
+    upload_id = store.create_multipart(key, content_type="", size_bytes=size, part_size=size)
+    url = store.presign_part(key, upload_id, 1, file_id=file_id, size_bytes=size, expires_in=900)
+    wire = Wire(url, Content_Length=size)
+    wire.send(BODY[:70_000])
+    wire.close()
+    wait_for(lambda: store.begun_parts(key, upload_id))
+    begun = store.begun_parts(key, upload_id)[1]
+
+    def put(start, body=None, end=size - 1, whole=size):
+        content_range = f"bytes {start}-{end}/{whole}"
+        return web.put(url, content=BODY[start:] if body is None else body, headers={"Content-Range": content_range})
+
+    assert 70_000 - 16 * 1024 < begun <= 70_000
+    wrong = put(begun - 1)
+    assert (wrong.status_code, wrong.json()["code"], wrong.json()["begun_bytes"]) == (409, "wrong_offset", begun)
+    for malformed in (put(begun, end=size), put(begun, whole=size + 1), put(begun, end=begun - 1), put(size, b"")):
+        assert (malformed.status_code, malformed.json()["code"]) == (400, "malformed")
+    assert put(begun, BODY[begun : begun + 100], end=begun + 99).status_code == 204
+    assert put(begun + 100).status_code == 200
+
+    parts = store.list_parts(key, upload_id)
+    store.complete_multipart(key, upload_id, parts, size_bytes=size, part_size=size)
+    assert b"".join(store.read_range(key, 0, size)) == BODY
+    whole = ask_to_put(store, key, file_id)
+    refused = web.put(whole.url, content=BODY, headers={"Content-Range": f"bytes 0-{size - 1}/{size}"})
+    assert refused.status_code == 400, "a single PUT has no rest"
+
+
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_a_body_is_never_taken_for_a_form(store, web, key, file_id, content_type):
     signed = ask_to_put(store, key, file_id, content_type=content_type)

@@ -73,15 +73,17 @@ export function patience({ network = globalThis, isOnline = () => globalThis.nav
 /** @template T
  * @param {() => Promise<T>} action
  * @param {{attempts?: number, signal?: AbortSignal, again?: (error: any) => boolean, onWait?: (error: any, ms: number) => void,
- *   wait?: (ms: number, signal?: AbortSignal, error?: any) => Promise<void>}} [options]
- *   `again` decides after which errors to repeat; `onWait` is called before each wait
+ *   moved?: () => boolean, wait?: (ms: number, signal?: AbortSignal, error?: any) => Promise<void>}} [options]
+ *   `again` decides after which errors to repeat; `onWait` is called before each wait; `moved` tells after a failure
+ *   whether there was progress: then attempts and waits are counted anew
  * @returns {Promise<T>} rejects with the last error
  */
-export async function retrying(action, { attempts = 6, signal, again = isTransient, onWait, wait = sleep } = {}) {
+export async function retrying(action, { attempts = 6, signal, again = isTransient, onWait, moved, wait = sleep } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await action();
     } catch (error) {
+      if (moved?.()) attempt = 0;
       if (signal?.aborted || attempt + 1 >= attempts || !again(error)) throw error;
       const ms = retryDelay(attempt, error.retryAfter);
       onWait?.(error, ms);

@@ -3,9 +3,10 @@ import { onPortal, request } from "../lib/http.js";
 
 let base = onPortal("/api/fileshare/upload");
 let namesPlace = true;
+const PART_SIZE = 8 * 1024 ** 2; // a cut line loses at most so much
 
 /** @typedef {{file_id: string, method: "PUT"|"MULTIPART", expires_in: number, upload_url?: string, headers?: Object<string, string>,
- *   upload_id?: string, part_size?: number, parts?: {part_number: number, upload_url: string}[],
+ *   upload_id?: string, part_size?: number, parts?: {part_number: number, upload_url: string, begun_bytes?: number}[],
  *   status?: string, received?: {part_number: number, etag: string, size_bytes: number}[]}} Answer */
 /** @typedef {{folderId: string, subfolderId: string, userId: string}} Place subfolderId "" means the folder's root */
 /** @typedef {{file_id: string, filename: string, size_bytes: number, folder: {id: string}, subfolder: {id: string}|null,
@@ -22,7 +23,7 @@ const describe = ({ file, tags }) => ({
 
 const idsOf = (place) => (place.subfolderId ? { folder_id: place.folderId, subfolder_id: place.subfolderId } : { folder_id: place.folderId });
 
-const placed = (place) => (namesPlace ? idsOf(place) : {});
+const asked = (place) => ({ ...(namesPlace && idsOf(place)), part_size: PART_SIZE });
 
 /** Use other addresses for the same calls: those of a file request, where the server knows the folder.
  * @param {string} address without a slash at the end
@@ -38,8 +39,8 @@ export function useDoor(address) {
  * @returns {Promise<(Answer|{detail: string, code: string})[]>} in order; a refused file has `detail`
  */
 export async function initiate(place, items) {
-  if (items.length === 1) return [await request(`${base}/initiate`, { method: "POST", body: { ...placed(place), ...describe(items[0]) } })];
-  const answer = await request(`${base}/initiate`, { method: "POST", body: { ...placed(place), files: items.map(describe) } });
+  if (items.length === 1) return [await request(`${base}/initiate`, { method: "POST", body: { ...asked(place), ...describe(items[0]) } })];
+  const answer = await request(`${base}/initiate`, { method: "POST", body: { ...asked(place), files: items.map(describe) } });
   return answer.uploads;
 }
 

@@ -5,15 +5,14 @@ import * as api from "./api.js";
 import { bytesSent, completedParts, missingParts, wholeParts } from "./parts.js";
 import { Queue } from "./queue.js";
 import { contentPrint, fingerprint, forget, recall, remember } from "./resume.js";
-import { isAddressRefused, isGone, Ticket } from "./ticket.js";
+import { isAddressRefused, isElsewhere, isGone, Ticket } from "./ticket.js";
 import { put } from "./transfer.js";
 
-const PARTS_AT_ONCE = 3;
-const PUTS_AT_ONCE = 4; // for all files: a browser opens six connections to a host, and pages need some of them
+const PUTS_AT_ONCE = 4; // at most, for all files: a browser opens six connections to a host, and pages need some of them
 const PUT_ATTEMPTS = 10; // for each part: about three minutes while the server answers with errors
 const COMPLETE_ATTEMPTS = 30; // asking again is cheap, sending the whole file again is not
 
-const puts = new Queue(PUTS_AT_ONCE);
+const puts = new Queue(1);
 const wait = patience();
 
 /** The file was changed, moved or removed (with a memory stick) while it was read. */
@@ -22,6 +21,7 @@ export class FileUnreadable extends Error {}
 /** States: waiting → uploading → finishing → done; or paused, failed, cancelled. Fires "change". */
 export class Job extends EventTarget {
   #begunAnew = false;
+  #arrived = new Map(); // part number → ETag, as the server told when addresses were renewed
   #lateTags = []; // tags that the upload does not have, because it began before the user typed them
   #mayBeThere = false; // all bytes may have arrived before a reload or a crash: try to complete first, send if refused
 
@@ -44,6 +44,7 @@ export class Job extends EventTarget {
     this.etags = new Map();
     this.underway = new Map();
     this.stalled = false;
+    this.continuesAt = 0; // bytes that were there when it went on
     this.controller = null;
   }
 
@@ -60,7 +61,15 @@ export class Job extends EventTarget {
   /** @returns {number} bytes sent so far */
   get sent() {
     if (this.state === "done") return this.file.size;
-    return bytesSent(this.file.size, this.ticket?.partSize ?? this.file.size + 1, this.etags.keys(), this.underway.values());
+    const partSize = this.ticket?.partSize ?? this.file.size + 1;
+    return bytesSent(this.file.size, partSize, this.etags.keys(), [...this.underway.values(), ...this.#begun(partSize)]);
+  }
+
+  /** Bytes that the store has of parts that are neither whole nor being sent. */
+  #begun(partSize) {
+    if (!this.ticket?.goesOn) return [];
+    const idle = missingParts(this.file.size, partSize, new Set([...this.etags.keys(), ...this.underway.keys()]));
+    return idle.map((part) => this.ticket.begun(part.number, part.end - part.start));
   }
 
   /** Take the server's answer for this file: a ticket or a refusal.
@@ -115,6 +124,7 @@ export class Job extends EventTarget {
     const controller = new AbortController();
     this.controller = controller;
     const { signal } = controller;
+    this.continuesAt = this.sent;
     this.set("uploading");
     try {
       remember(this.storage, this.key, this.ticket.fileId, await this.#read(contentPrint(this.file)));
@@ -159,7 +169,7 @@ export class Job extends EventTarget {
       }
     };
     try {
-      await Promise.all(Array.from({ length: PARTS_AT_ONCE }, worker));
+      await Promise.all(Array.from({ length: PUTS_AT_ONCE }, worker));
     } catch (error) {
       inner.abort(error);
       throw error;
@@ -174,13 +184,40 @@ export class Job extends EventTarget {
       this.underway.set(number, sent);
       this.changed();
     };
+    let failed = false;
+    let [last, begun] = [0, 0]; // where the attempt before the last one began, and the last one
+    const moved = () => {
+      const gained = begun > last;
+      last = begun;
+      return gained;
+    };
     const attempt = async () => {
       await this.#freshen(signal);
+      if (failed && this.#arrived.has(number)) return this.#arrived.get(number); // only its answer was lost
       const { generation, headers } = this.ticket;
+      begun = this.ticket.begun(number, body.size);
       try {
-        return await put({ url: this.ticket.address(number), headers, body, onProgress, signal });
+        for (;;) {
+          const end = this.ticket.goesOn ? Math.min(body.size, begun + puts.piece) : body.size;
+          const range = this.ticket.goesOn && { "Content-Range": `bytes ${begun}-${end - 1}/${body.size}` };
+          const [from, start] = [begun, performance.now()];
+          const etag = await put({
+            url: this.ticket.address(number),
+            headers: { ...headers, ...range },
+            body: body.slice(from, end),
+            onProgress: (sent) => onProgress(from + sent),
+            signal,
+          });
+          puts.moved(end - from, performance.now() - start, PUTS_AT_ONCE);
+          if (end === body.size) return etag;
+          begun = end;
+          this.ticket.has(number, begun);
+        }
       } catch (error) {
-        if (isAddressRefused(error)) this.ticket?.wasRefused(generation);
+        failed = true;
+        puts.broke();
+        // Ask how much of the part is there, and for a new address.
+        if (isAddressRefused(error) || this.ticket?.goesOn) this.ticket?.wasRefused(generation);
         // A browser reports an unreadable file as a network error, so try to read it.
         if (error.status === 0) await this.#read(body.slice(0, 1).arrayBuffer());
         if ([429, 503].includes(error.status) && error.retryAfter) puts.hold(error.retryAfter * 1000);
@@ -191,15 +228,16 @@ export class Job extends EventTarget {
     };
     let renewed = false;
     const again = (error) => {
-      if (!isAddressRefused(error)) return isTransient(error);
+      if (!isAddressRefused(error)) return isElsewhere(error) || isTransient(error);
       const first = !renewed;
       renewed = true;
       return first;
     };
-    // After a refused address do not wait: ask for a new one at once.
-    const unlessRefused = (ms, signal, error) => (isAddressRefused(error) ? null : wait(ms, signal, error));
-    const onWait = (error) => !isAddressRefused(error) && this.#stall();
-    return retrying(() => puts.add(attempt, signal), { attempts: PUT_ATTEMPTS, signal, again, onWait, wait: unlessRefused });
+    // After a refused address or offset do not wait: ask for the new one at once.
+    const isStale = (error) => isAddressRefused(error) || isElsewhere(error);
+    const unlessRefused = (ms, signal, error) => (isStale(error) ? null : wait(ms, signal, error));
+    const onWait = (error) => !isStale(error) && this.#stall();
+    return retrying(() => puts.add(attempt, signal), { attempts: PUT_ATTEMPTS, signal, again, moved, onWait, wait: unlessRefused });
   }
 
   #stall() {
@@ -221,8 +259,9 @@ export class Job extends EventTarget {
       .status(this.ticket.fileId, signal)
       .then((answer) => {
         if (answer.status === "complete") throw new HttpError({ status: 409, code: "upload_completed" });
-        const { received, ...addresses } = answer; // ignore `received`: our own list is newer
+        const { received, ...addresses } = answer; // our own list of whole parts is newer
         this.#take(addresses);
+        if (this.ticket.isMultipart) this.#arrived = wholeParts(received ?? [], this.file.size, this.ticket.partSize);
       })
       .finally(() => {
         this.freshening = null;

@@ -1,5 +1,10 @@
 /** Decides which jobs may run now. Pure: knows nothing of files or the network. */
 
+const SMALL = 1024 ** 2;
+const [LEAST, FIRST, MOST] = [32 * 1024, 256 * 1024, 64 * 1024 ** 2];
+const [QUICK, SLOW] = [500, 1500]; // milliseconds
+const FAST = (2 * 1024 ** 2) / 1000; // bytes in a millisecond: a part of 8 MiB takes four seconds
+
 /** @template T
  * @param {T[]} list
  * @param {number} size the most items of a batch, 1 or more
@@ -28,6 +33,7 @@ export class Queue {
    */
   constructor(limit, later = setTimeout) {
     this.limit = limit;
+    this.piece = FIRST; // bytes to send in one request, where a store takes a part in pieces: about a second's worth
     this.later = later;
     this.running = 0;
     this.held = 0;
@@ -62,6 +68,26 @@ export class Queue {
       this.held -= 1;
       this.#next();
     }, ms);
+  }
+
+  /** Learn from a job that moved bytes how many may run at a time: one on a slow line, up to `most` on a fast one.
+   * @param {number} count bytes
+   * @param {number} ms how long it took
+   * @param {number} most
+   */
+  moved(count, ms, most) {
+    const isSmall = count < SMALL; // it tells nothing of the line
+    if (count / ms >= FAST || (isSmall && ms < QUICK)) this.limit = Math.min(most, this.limit + 1);
+    else if (!isSmall || ms > SLOW) this.limit = 1;
+    if (ms < QUICK && count >= this.piece) this.piece = Math.min(MOST, this.piece * 2);
+    else if (ms > SLOW) this.piece = Math.max(LEAST, this.piece / 2);
+    this.#next();
+  }
+
+  /** Learn that a job failed: run one at a time from here on. */
+  broke() {
+    this.limit = 1;
+    this.piece = Math.max(LEAST, this.piece / 2);
   }
 
   #next() {

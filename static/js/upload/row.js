@@ -1,5 +1,6 @@
 /** One upload as a row on the page. */
 import { bytes, percent, speed, SpeedMeter, timeLeft } from "../lib/format.js";
+import { fill } from "../lib/words.js";
 import { FileUnreadable } from "./job.js";
 
 const BUTTONS = {
@@ -83,6 +84,9 @@ export class Row {
     if (state === "failed") return this.reason;
     if (state === "done" && this.job.note) return this.job.note;
     if (stalled && this.job.isLive) return this.texts.textStalled;
+    if (state === "uploading" && this.job.continuesAt > 0) {
+      return fill(this.texts.textContinues, { percent: `${percent(this.job.continuesAt, this.job.file.size)}%` });
+    }
     return this.texts[`text${state[0].toUpperCase()}${state.slice(1)}`];
   }
 

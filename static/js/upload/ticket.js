@@ -4,6 +4,7 @@ const MARGIN_MS = 30_000; // an address must still be valid when the request arr
 
 export class Ticket {
   #addresses = new Map();
+  #begun = new Map(); // part number → bytes of it that the store has; only where it keeps those of a cut part
   #goodUntil = 0;
 
   /** @param {import("./api.js").Answer} answer of initiate or status
@@ -32,7 +33,10 @@ export class Ticket {
     this.headers = answer.headers;
     this.uploadId = answer.upload_id ?? this.uploadId;
     if (answer.upload_url) this.#addresses.set(1, answer.upload_url);
-    for (const { part_number, upload_url } of answer.parts ?? []) this.#addresses.set(part_number, upload_url);
+    for (const { part_number, upload_url, begun_bytes } of answer.parts ?? []) {
+      this.#addresses.set(part_number, upload_url);
+      if (begun_bytes !== undefined) this.#begun.set(part_number, begun_bytes);
+    }
     this.#goodUntil = now + (answer.expires_in ?? 900) * 1000;
   }
 
@@ -41,6 +45,28 @@ export class Ticket {
    */
   address(number) {
     return this.#addresses.get(number);
+  }
+
+  /** @param {number} number of a part
+   * @param {number} size bytes in the part
+   * @returns {number} bytes of the part that the store has: a PUT may go on there
+   */
+  begun(number, size) {
+    const count = this.#begun.get(number) ?? 0;
+    return count < size ? count : 0;
+  }
+
+  /** Note that the store has more of a part.
+   * @param {number} number
+   * @param {number} count bytes from its beginning
+   */
+  has(number, count) {
+    this.#begun.set(number, count);
+  }
+
+  /** @returns {boolean} whether the store keeps what it has of a part whose connection was cut */
+  get goesOn() {
+    return this.#begun.size > 0;
   }
 
   /** @param {number} now milliseconds
@@ -63,6 +89,13 @@ export class Ticket {
  */
 export function isAddressRefused({ status, code }) {
   return status === 403 || code === "ExpiredToken";
+}
+
+/** @param {{code: string}} error of a store
+ * @returns {boolean} whether it has more or less of the part than the page was told
+ */
+export function isElsewhere({ code }) {
+  return code === "wrong_offset";
 }
 
 /** @param {{status: number, code: string}} error of a store or the portal

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from audit.models import Event
+from config.errors import Refused
 from fileshare import files, folders, tasks
 from fileshare.incoming import completion
 from fileshare.models import File, Upload
@@ -33,6 +34,7 @@ from tests.fileshare.helpers import (
 )
 
 INITIATE = "/api/fileshare/upload/initiate"
+MIB = 1024 * 1024
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
@@ -455,3 +457,60 @@ def test_a_folder_with_an_upload_on_its_way_is_not_empty(people, api_as):
     begun(api_as("super"), folder, TEXT)
 
     assert refusal(api_as("super").delete(f"/api/fileshare/folders/{folder.pk}")) == (409, "not_empty")
+
+
+# --- Small parts for lines that break ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("wish", "part_mib", "count"), [(8, 8, 2), (5, 5, 3), (6, 6, 2)])
+def test_parts_may_be_wished_smaller(wish, part_mib, count, api, company_folder):
+    facts = {"folder_id": str(company_folder.pk), "filename": "a.bin", "size_bytes": 12 * MIB}
+
+    answer = api.post(INITIATE, facts | {"part_size": wish * MIB})
+    items = [{"filename": name, "size_bytes": 12 * MIB} for name in ("b.bin", "c.bin")]
+    many = api.post(INITIATE, {"folder_id": facts["folder_id"], "part_size": wish * MIB, "files": items})
+
+    assert answer.status_code == 201
+    for upload in (answer.json(), *many.json()["uploads"]):
+        assert (upload["method"], upload["part_size"], len(upload["parts"])) == ("MULTIPART", part_mib * MIB, count)
+        told = {part.get("begun_bytes") for part in upload["parts"]}
+        assert told == ({None} if get_store().is_remote else {0})
+    assert api.post(INITIATE, facts).json()["method"] == "PUT", "without the wish all is as before"
+
+
+@pytest.mark.parametrize("wish", [1, 1024, 5 * 1024 * 1024 - 1])
+def test_no_part_is_smaller_than_a_bucket_takes(wish, api, company_folder):
+    facts = {"folder_id": str(company_folder.pk), "filename": "a.bin", "size_bytes": 12 * MIB, "part_size": wish}
+
+    assert api.post(INITIATE, facts).json()["part_size"] == 5 * MIB
+
+
+@pytest.mark.parametrize("wish", [0, -1, "8", 1.5, 2**63, True])
+def test_a_wish_that_is_no_size_is_refused(wish, api, company_folder):
+    facts = {"folder_id": str(company_folder.pk), "filename": "a.bin", "size_bytes": 10, "part_size": wish}
+
+    assert refusal(api.post(INITIATE, facts)) == (400, "invalid")
+
+
+def test_what_has_begun_of_a_part_is_told_when_asked(api, company_folder):
+    store = get_store()
+    if store.is_remote:
+        return  # S3 keeps nothing of a part that was cut
+    facts = {"folder_id": str(company_folder.pk), "filename": "a.bin", "size_bytes": 12 * MIB, "part_size": 8 * MIB}
+    upload = api.post(INITIATE, facts).json()
+    row = Upload.objects.get(pk=upload["file_id"])
+
+    class CutOff:
+        blocks = [b"x" * 1000]
+
+        def read(self, size):
+            if self.blocks:
+                return self.blocks.pop()
+            raise Refused(400, "incomplete_body", "cut")
+
+    with pytest.raises(Refused):
+        store.receive_part(row.object_key, row.store_upload_id, 2, CutOff(), size_limit=4 * MIB)
+
+    told = api.get(f"/api/fileshare/upload/{row.pk}").json()
+    assert {part["part_number"]: part["begun_bytes"] for part in told["parts"]} == {1: 0, 2: 1000}
+    assert told["received"] == []
