@@ -215,7 +215,7 @@ export class Job extends EventTarget {
         }
       } catch (error) {
         failed = true;
-        puts.broke();
+        if (error.status === 0) puts.broke();
         // Ask how much of the part is there, and for a new address.
         if (isAddressRefused(error) || this.ticket?.goesOn) this.ticket?.wasRefused(generation);
         // A browser reports an unreadable file as a network error, so try to read it.
