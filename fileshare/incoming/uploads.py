@@ -217,7 +217,7 @@ def received_key(file_id, name):
     return f"files/received/{file_id}/{filenames.ascii_key_name(name)}"
 
 
-def _part_size(size_bytes, wish):
+def _part_size(size_bytes, wish=None):
     """The size of a part in bytes, or None for a single PUT.
 
     Parts are PART_SIZE_BYTES, or the `wish` for smaller ones, but LEAST_PART_SIZE at least; or larger (a whole number

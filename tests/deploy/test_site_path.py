@@ -36,8 +36,8 @@ class Proxy(BaseHTTPRequestHandler):
             self.server.strays.append(self.path)
             status, headers, content = 404, [], b"Another site"
         else:
-            given = {name: value for name, value in self.headers.items() if name.lower() not in ("accept-encoding",)}
-            given["X-Forwarded-For"] = self.client_address[0]
+            given = {name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"}
+            given |= {"X-Forwarded-For": self.client_address[0], "Accept-Encoding": "identity"}
             url = f"http://{LOOPBACK}:{self.server.behind}{self.path}"
             answer = httpx.request(self.command, url, headers=given, content=body, timeout=60)
             status, content = answer.status_code, answer.content

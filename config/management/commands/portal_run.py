@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 
 from django.conf import settings
@@ -38,8 +37,7 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         self._assert_free()
         settings.DATA_DIR.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if settings.COLLECTS_STATIC and not settings.STATIC_COLLECTED:
-            self._collect_static()
+        self._collect_static()
         # Commands that are called skip their checks.
         self.check(tags=[checks.Tags.database], databases=["default"])
         call_command("migrate", verbosity=0, interactive=False)
@@ -66,18 +64,27 @@ class Command(BaseCommand):
         WebServer().run()
 
     def _collect_static(self):
-        """Collect the static files and begin anew with them; if they cannot be collected, serve the sources."""
-        folder, made_of = settings.DATA_DIR / "static", collected.digest(settings.BASE_DIR)
-        again = [sys.executable, sys.argv[0]]
-        facts = os.environ | {"STATIC_COLLECTED": "1", "STATIC_ROOT": str(folder)}
-        # Nobody reads the other page of the API that a package brings, and it is large.
-        command = [*again, "collectstatic", "--noinput", "--verbosity", "0", "--ignore", "redoc"]
-        done = subprocess.run(command, env=facts, capture_output=True, text=True)  # noqa: S603 - fixed words
-        if done.returncode:
-            self.stderr.write(f"Pages load slowly: their files could not be collected.\n{done.stderr.strip()}")
+        """Collect the static files into the data folder, if those there are not of this checkout.
+
+        The settings decide at the start which files are served, so a process that serves the sources begins anew. If
+        the files cannot be collected, the sources are served.
+        """
+        folder = settings.DATA_DIR / "static"
+        if settings.COLLECTS_STATIC and not settings.STATIC_COLLECTED:
+            self._begin_anew(STATIC_COLLECTED="1", STATIC_ROOT=str(folder))
+        made_of = collected.digest(settings.BASE_DIR)
+        if str(folder) != settings.STATIC_ROOT or collected.is_fresh(folder, settings.BASE_DIR):
             return
-        collected.note(folder, made_of)
-        os.execv(sys.executable, [*again, *sys.argv[1:]])  # noqa: S606 - our own command line
+        try:
+            # Nobody reads the other page of the API that a package brings, and it is large.
+            call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["redoc"])
+            collected.note(folder, made_of)
+        except (OSError, ValueError) as error:
+            self.stderr.write(f"Pages load slowly, for their files could not be collected: {error}")
+            self._begin_anew(STATIC_COLLECTED="0")
+
+    def _begin_anew(self, **environment):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | environment)  # noqa: S606 - our own words
 
     def _assert_free(self):
         """Raises CommandError when another program uses the port. gunicorn would report it less clearly, and later."""
