@@ -1,6 +1,7 @@
-"""Imports that wait until they are needed."""
+"""Imports that wait until they are needed, and some that are never needed."""
 
 import importlib
+import sys
 
 
 class LazyModule:
@@ -15,3 +16,8 @@ class LazyModule:
 
     def __getattr__(self, attribute):
         return getattr(importlib.import_module(self._name), attribute)
+
+
+def leave_out(name):
+    """Let the import of the module `name` fail, for libraries that take it along wherever it is installed."""
+    sys.modules.setdefault(name, None)
