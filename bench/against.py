@@ -7,7 +7,6 @@ installed (on PATH). Every contender does each work once a round; the table give
 import contextlib
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -45,7 +44,7 @@ def peer(name, folder, port, command, *, log):
         return
     process = spawn(command, log=log, env=dict(os.environ), cwd=folder)
     try:
-        wait_until(lambda: _listens(port), process=process, log=log, seconds=60)
+        wait_until(lambda: servers.listens(port), process=process, log=log, seconds=60)
         yield SimpleNamespace(name=name, pids=[process.pid], url=f"http://{LOOPBACK}:{port}")
     finally:
         stop(process, seconds=30)
@@ -55,12 +54,6 @@ def copyparty(folder, *, log):
     (port,) = free_ports(1)
     command = ["copyparty", "-q", "-i", LOOPBACK, "-p", str(port), "-v", f"{folder}::r"]
     return peer("copyparty", folder, port, command, log=log)
-
-
-def _listens(port):
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
-        return True
-    return False
 
 
 def run(stack, folder, options, tell):
@@ -92,7 +85,6 @@ def run(stack, folder, options, tell):
 def small(field, folder, source, part):
     """Signed downloads of 10 KiB, and making such a link, on 16 connections."""
     count = 2000 // part
-    static = [f"{{}}/small/{number:05}.bin" for number in range(FILES)]
     ids = {name: portal.inside("stored", "small", str(source), FILES, SIZE) for name, portal in field.portals.items()}
     load = partial(works.load, amount=count, job="many", connections=16, count=count)
     contenders = {
@@ -101,7 +93,7 @@ def small(field, folder, source, part):
     }
     for name, other in (("nginx", field.nginx), ("copyparty", field.rival)):
         if other:
-            contenders[name] = load(other, urls=[url.format(other.url) for url in static])
+            contenders[name] = load(other, urls=[f"{other.url}/small/{number:05}.bin" for number in range(FILES)])
     yield works.Work("10 KiB signed downloads, 16 connections", "requests", OLD, contenders)
     contenders = {
         name: load(portal, urls=[f"{portal.url}/api/client/download/{pk}" for pk in ids[name]], headers=portal.headers)

@@ -104,7 +104,7 @@ def portal(name, folder, *, behind=None, root=ROOT, **settings):
     manage = [sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python"), "manage.py"]
     process = spawn([*manage, "portal_run"], log=log, env=environment, cwd=root)
     try:
-        wait_until(lambda: _listens(port), process=process, log=log, seconds=60)
+        wait_until(lambda: listens(port), process=process, log=log, seconds=60)
         with subprocess.Popen(
             [*manage, "shell", "--verbosity", "0", "--command", "from bench.inside import main; main()"],
             stdin=subprocess.PIPE,
@@ -120,7 +120,8 @@ def portal(name, folder, *, behind=None, root=ROOT, **settings):
         stop(process, seconds=30)
 
 
-def _listens(port):
+def listens(port):
+    """True when a server takes connections on this port."""
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
         return True
     return False
@@ -161,7 +162,7 @@ def _nginx(folder, name, body, ports):
     command = [nginx_path(), "-e", str(place / "error.log"), "-c", str(place / "nginx.conf")]
     process = spawn(command, log=place / "log")
     try:
-        wait_until(lambda: _listens(ports[-1]), process=process, log=place / "error.log")
+        wait_until(lambda: listens(ports[-1]), process=process, log=place / "error.log")
         yield SimpleNamespace(pids=[process.pid], url=f"http://{LOOPBACK}:{ports[-1]}", folder=place)
     finally:
         stop(process)
