@@ -230,11 +230,6 @@ class Like(Func):
         return self.as_sql(compiler, connection, escape="")
 
 
-def escaped(text):
-    """`text` in a pattern of Like, where it stands for itself."""
-    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-
-
 # --- The querysets ----------------------------------------------------------------------------------
 
 

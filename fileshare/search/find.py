@@ -6,13 +6,14 @@ from functools import reduce
 from operator import itemgetter, or_
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.http import Http404
 from django.utils.translation import gettext as _
 
 from config.api.pagination import Page
 from config.errors import Invalid
-from config.prepared import Among, Fixed, Fragment, Kind, Like, Prepared, Several, Slot, escaped, length_for
+from config.prepared import Among, Fixed, Fragment, Kind, Like, Prepared, Several, Slot, length_for
 from fileshare import lists
 from fileshare import tags as tag_names
 from fileshare.content import file_types
@@ -187,7 +188,8 @@ class _ForTerms(Kind):
     def values(self, name, value):
         found = {}
         for number, term in enumerate(value):
-            patterns = [f"%{escaped(piece)}%" for piece in term.pieces] + [f"%{escaped(end)}" for end in term.endings]
+            pieces, endings = (map(connection.ops.prep_for_like_query, some) for some in (term.pieces, term.endings))
+            patterns = [*(f"%{piece}%" for piece in pieces), *(f"%{ending}" for ending in endings)]
             found |= {f"{name}.{number}.{part}": pattern for part, pattern in enumerate(patterns)}
             if term.tag_ids:
                 found |= _TAGS.values(f"{name}.{number}.tag", list(term.tag_ids))
@@ -293,7 +295,7 @@ def _terms(wanted):
     names = [fold(name) for name in tag_names.clean_names(wanted.tags)]
     begun = exact = ()
     if wanted.words:
-        begun = _BEGUN_TAGS.all(starts=[f"{escaped(word)}%" for word in wanted.words])
+        begun = _BEGUN_TAGS.all(starts=[f"{connection.ops.prep_for_like_query(word)}%" for word in wanted.words])
     if names:
         exact = _TAGS_NAMED.all(names=names)
     terms = [
