@@ -32,5 +32,6 @@ export function mount(bar) {
   for (const box of boxes) box.addEventListener("change", tell);
   addEventListener("pageshow", show); // when the user comes back to the page, the browser has kept the ticks
   bar.classList.add("is-live");
+  if (all.checked) for (const box of boxes) box.checked = true; // ticked before this script came
   show();
 }

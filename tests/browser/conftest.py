@@ -2,7 +2,8 @@
 
 import pytest
 from django.conf import settings as project
-from django.test import Client
+from django.core.management import call_command
+from django.test import Client, override_settings
 from playwright.sync_api import expect
 
 from tests.browser.watch import Watch
@@ -11,9 +12,26 @@ from tests.browser.watch import Watch
 expect.set_options(timeout=30_000)
 
 
+@pytest.fixture(scope="session")
+def collected(tmp_path_factory):
+    """Settings of static files that are collected, as users get them.
+
+    The page's one script has run when the page has loaded. The sources load their modules after that.
+    """
+    folder = tmp_path_factory.mktemp("collected")
+    storage = {"BACKEND": "config.http.static.ManifestStorage", "OPTIONS": {"location": str(folder)}}
+    facts = {"STATIC_ROOT": str(folder), "STORAGES": project.STORAGES | {"staticfiles": storage}}
+    with override_settings(**facts):
+        call_command("collectstatic", interactive=False, verbosity=0)
+    # The server of the tests looks for files where the finders look.
+    return facts | {"STATIC_COLLECTED": True, "STATICFILES_DIRS": [str(folder)]}
+
+
 @pytest.fixture(autouse=True)
-def portal(transactional_db, seeded, settings, live_server, tmp_path):
+def portal(transactional_db, seeded, settings, live_server, collected, tmp_path):
     """The address of a portal that writes its letters to `tmp_path`/mail."""
+    for name, value in collected.items():
+        setattr(settings, name, value)
     settings.SITE_URL = live_server.url
     settings.EMAIL_BACKEND_KIND = "file"
     settings.EMAIL_BACKEND = "config.outside.mail_backends.OneFileEachBackend"

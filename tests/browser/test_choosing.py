@@ -81,6 +81,29 @@ def test_what_is_chosen_stays_chosen_when_the_list_grows(visit, people, company_
     expect(page.get_by_role("button", name="Download selected (1, 1.0 KB)")).to_be_enabled()
 
 
+def test_the_sources_work_as_the_one_script_does(visit, people, company_folder, three, settings):
+    settings.STATIC_COLLECTED = False  # as `make dev` serves them
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    page = visit(people["colleague"])
+    with page.expect_response("**/js/select.js"):
+        page.goto(company_folder.get_absolute_url())
+    page.locator(".select-bar.is-live").wait_for()
+    page.get_by_role("checkbox", name="Select all").check()
+    expect(page.get_by_role("button", name="Download selected (3, 3.0 KB)")).to_be_enabled()
+
+
+def test_all_are_chosen_by_who_ticks_before_the_script_is_there(visit, people, company_folder, three):
+    page, held = visit(people["colleague"]), []
+    page.route("**/js/portal.*.js", lambda route: held.append(route))
+    with page.expect_request("**/js/portal.*.js"):
+        page.goto(company_folder.get_absolute_url(), wait_until="commit")
+    page.get_by_role("checkbox", name="Select all").check()
+    held[0].continue_()
+    expect(page.get_by_role("button", name="Download selected (3, 3.0 KB)")).to_be_enabled()
+
+
 def test_the_rest_is_offered_when_one_was_deleted_meanwhile(visit, people, company_folder, three, watch):
     page = visit(people["colleague"])
     page.goto(company_folder.get_absolute_url())

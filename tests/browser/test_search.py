@@ -44,8 +44,8 @@ def test_results_come_while_typing(width, scheme, visit, people, company_folder,
 
 def test_what_is_typed_before_the_script_is_there_is_searched_for(visit, people, company_folder, report):
     page, waiting = visit(people["colleague"]), []
-    page.route("**/js/search*.js", lambda route: waiting.append(route))
-    with page.expect_request("**/js/search*.js"):
+    page.route("**/js/portal.*.js", lambda route: waiting.append(route))
+    with page.expect_request("**/js/portal.*.js"):
         page.goto("/search", wait_until="commit")
     page.get_by_label("Name, tag or type").fill("repo")
     waiting[0].continue_()

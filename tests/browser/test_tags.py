@@ -111,8 +111,8 @@ def test_suggestions_come_while_typing_on_the_page_of_a_file_and_in_the_search(v
 
 def test_what_was_typed_before_the_script_came_gets_suggestions_too(visit, people, known):
     page, held = visit(people["uploader"]), []
-    page.route("**/js/tags*.js", lambda route: held.append(route))
-    with page.expect_request("**/js/tags*.js"):
+    page.route("**/js/portal.*.js", lambda route: held.append(route))
+    with page.expect_request("**/js/portal.*.js"):
         page.goto(known.get_absolute_url(), wait_until="commit")
     page.get_by_label("Add tags").press_sequentially("dri")
     held[0].continue_()
