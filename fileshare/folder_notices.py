@@ -240,12 +240,20 @@ def _tell_of_expiry(folder, days_of, until, now):
     return told
 
 
-# --- Grants to a role -------------------------------------------------------------------------------
+# --- Grants to a role or a company ------------------------------------------------------------------
 
 
 def tell_role(*, kind, grant_id, role_id, facts):
     """Notify each active user of a role, once, that a grant to the role began or ended. Returns how many were told."""
-    people = User.objects.filter(groups=role_id, is_active=True, is_superuser=False)
+    return _tell_holders(User.objects.filter(groups=role_id), kind, grant_id, facts)
+
+
+def tell_company(*, kind, grant_id, company_id, facts):
+    """tell_role for a grant to a company."""
+    return _tell_holders(User.objects.filter(company=company_id), kind, grant_id, facts)
+
+
+def _tell_holders(people, kind, grant_id, facts):
     return sum(
         notify_many(
             batch,
@@ -254,5 +262,5 @@ def tell_role(*, kind, grant_id, role_id, facts):
             since=timezone.now() - timedelta(days=30),
             payload_of=lambda user, earlier: None if earlier else facts,
         )
-        for batch in _batches(people)
+        for batch in _batches(people.filter(is_active=True, is_superuser=False))
     )

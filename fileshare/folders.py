@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from accounts.models import Role, User
+from accounts.models import Company, Role, User
 from accounts.notices.notifications import notify
 from accounts.people.roles import company_of
 from audit.log import record
@@ -255,31 +255,39 @@ def locked_folder(folder_id):
 
 
 @transaction.atomic
-def grant(*, user, folder_id, permission_type, user_id=None, role=None):
-    """Grant a user, or a role by its name, `download` or `upload` on a folder. Returns the FolderPermission.
+def grant(*, user, folder_id, permission_type, user_id=None, role=None, company_id=None):
+    """Grant a user, a role (by its name) or a company `download` or `upload` on a folder. Returns the FolderPermission.
 
     Raises Http404, PermissionDenied, Invalid (400), Conflict (409) when it was granted before.
     """
     folder = _manageable(user, folder_id)
-    if (user_id is None) == (role is None):
-        raise Invalid("user_id", _("Name either a user or a role."))
-    holder = {}
+    if [user_id, role, company_id].count(None) != 2:
+        raise Invalid("user_id", _("Name a person, a role or a company: one of them."))
     if user_id is not None:
-        holder["user"] = User.objects.filter(pk=user_id).first()
+        field, holder = "user_id", {"user": User.objects.filter(pk=user_id).first()}
+    elif role is not None:
+        field, holder = "role", {"role": Role.objects.filter(name=role).first()}
     else:
-        holder["role"] = Role.objects.filter(name=role).first()
+        field, holder = "company_id", {"company": Company.objects.filter(pk=company_id).first()}
     if None in holder.values():
-        field = "user_id" if user_id is not None else "role"
         raise Invalid(field, _("There is nobody of that name."))
+    return make_grant(by=user, folder=folder, permission_type=permission_type, **holder)
+
+
+def make_grant(*, by, folder, permission_type, **holder):
+    """grant without the check of rights, in the caller's transaction. `holder` is user=, role= or company=.
+
+    `by` is None for portal commands. Raises Conflict (409) when it was granted before.
+    """
     try:
         with transaction.atomic():
             permission = FolderPermission.objects.create(
-                folder=folder, permission_type=permission_type, granted_by=user, **holder
+                folder=folder, permission_type=permission_type, granted_by=by, **holder
             )
     except IntegrityError:
         raise Conflict(_("This was granted before."), code="already_granted") from None
     _tell(permission, "folder_granted")
-    record(Action.GRANTED, user=user, folder=folder, target=permission, **_facts(permission))
+    record(Action.GRANTED, user=by, folder=folder, target=permission, **_facts(permission))
     return permission
 
 
@@ -300,7 +308,7 @@ def revoke(*, user, permission_id):
 def _facts(permission):
     return {
         "permission_type": permission.permission_type,
-        "holder": permission.user.email if permission.user_id else permission.role.name,
+        "holder": permission.user.email if permission.user_id else permission.holder.name,
     }
 
 
@@ -312,15 +320,18 @@ def _tell(permission, kind):
     }
     if permission.user_id:
         notify(permission.user, kind, **facts)
+        return
+    facts = {"kind": kind, "grant_id": str(permission.pk), "facts": facts}
+    if permission.role_id:
+        send_after_commit("fileshare.tasks.tell_role", role_id=permission.role_id, **facts)
     else:
-        grant_id, role_id = str(permission.pk), permission.role_id
-        send_after_commit("fileshare.tasks.tell_role", kind=kind, grant_id=grant_id, role_id=role_id, facts=facts)
+        send_after_commit("fileshare.tasks.tell_company", company_id=str(permission.company_id), **facts)
 
 
 def permissions_of(*, user, folder_id):
     """The grants on a folder, oldest first. Raises Http404 or PermissionDenied."""
     folder = get_allowed(folder_id, visible=Folder.objects.visible_to(user), allowed=Folder.objects.manageable_by(user))
-    return folder.permissions.select_related("user", "role", "granted_by").order_by("granted_at", "pk")
+    return folder.permissions.select_related("user", "role", "company", "granted_by").order_by("granted_at", "pk")
 
 
 def use_of_role(role):

@@ -65,6 +65,12 @@ def tell_role(*, kind, grant_id, role_id, facts):
 
 
 @shared_task
+def tell_company(*, kind, grant_id, company_id, facts):
+    """Notify the users of a company of a permission that the company was given or has lost."""
+    return folder_notices.tell_company(kind=kind, grant_id=grant_id, company_id=company_id, facts=facts)
+
+
+@shared_task
 def complete_checksums():
     """Read files whose SHA-256 and CRC-32 are not known, such as those uploaded in parts, and store both."""
     return checksums.complete()

@@ -70,9 +70,9 @@ class PlanFactory(factory.django.DjangoModelFactory):
     days = 30
 
 
-def grant(folder, permission_type, *, user=None, role=None):
-    """A FolderPermission."""
-    return FolderPermission.objects.create(folder=folder, user=user, role=role, permission_type=permission_type)
+def grant(folder, permission_type, **holder):
+    """A FolderPermission. `holder` is user=, role= or company=."""
+    return FolderPermission.objects.create(folder=folder, permission_type=permission_type, **holder)
 
 
 def store_file(*, user, folder, subfolder=None, filename=None, content=None, content_type="", **options):

@@ -19,7 +19,7 @@ class CompanyInUse(Conflict):
     """409: the company still has people, or rows of another app, such as folders."""
 
     def __init__(self):
-        super().__init__(_("The company still has people or folders."), code="not_empty")
+        super().__init__(_("The company still has people, folders or permissions."), code="not_empty")
 
 
 @transaction.atomic

@@ -53,7 +53,11 @@ class CompanyWithFoldersAdmin(SeveralAtOnce, CompanyAdmin):
     """Creates folders through fileshare.company_folders."""
 
     list_display = ["name", "slug", "number_of_people", "number_of_folders", "created_at"]
-    kept_by = {**CompanyAdmin.kept_by, "folders": gettext_lazy("its folders")}
+    kept_by = {
+        **CompanyAdmin.kept_by,
+        "folders": gettext_lazy("its folders"),
+        "folder_permissions": gettext_lazy("its permissions on folders"),
+    }
     belongings = [*CompanyAdmin.belongings, "folders"]
     actions = ["set_up_folders", "delete_selected"]
     chosen_order = ("name",)

@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.models import Role, User
+from accounts.models import Company, Role, User
 from config.admin.actions import SeveralAtOnce
 from config.admin.lines import link, moment, number_of, row_link, some_of
 from config.admin.operations import OperationsAdmin, OperationsForm
@@ -48,13 +48,13 @@ class SubfolderInline(admin.TabularInline):
 class FolderPermissionInline(admin.TabularInline):
     model = FolderPermission
     extra = 0
-    autocomplete_fields = ["user"]
-    fields = ["user", "role", "permission_type", "granted_by", "granted"]
+    autocomplete_fields = ["user", "company"]
+    fields = ["user", "role", "company", "permission_type", "granted_by", "granted"]
     readonly_fields = ["granted_by", "granted"]
-    verbose_name_plural = gettext_lazy("permissions: each for a person or for a role")
+    verbose_name_plural = gettext_lazy("permissions: each for a person, a role or a company")
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("user", "role", "granted_by")
+        return super().get_queryset(request).select_related("user", "role", "company", "granted_by")
 
     @admin.display(description=gettext_lazy("granted"))
     def granted(self, permission):
@@ -112,7 +112,7 @@ class RoomFilter(admin.SimpleListFilter):
 
 
 class GrantForm(forms.Form):
-    """The permissions that a person or a role gets on several folders."""
+    """The permissions that a person, a role or a company gets on several folders."""
 
     user = forms.ModelChoiceField(
         User.objects.filter(is_active=True),
@@ -127,20 +127,29 @@ class GrantForm(forms.Form):
         empty_label=gettext_lazy("None"),
         help_text=gettext_lazy("Everybody who holds the role, now or later."),
     )
+    company = forms.ModelChoiceField(
+        Company.objects.order_by("name"),
+        required=False,
+        label=gettext_lazy("Or company"),
+        widget=AutocompleteSelect(FolderPermission._meta.get_field("company"), admin.site),
+        help_text=gettext_lazy("Everybody of the company, now or later."),
+    )
     permission_types = forms.MultipleChoiceField(
         choices=PermissionType.choices, label=gettext_lazy("Permission"), widget=forms.CheckboxSelectMultiple
     )
 
     def clean(self):
         facts = super().clean()
-        if not self.errors and bool(facts.get("user")) == bool(facts.get("role")):
-            self.add_error(None, _("Name either a person or a role."))
+        if not self.errors and sum(bool(facts.get(name)) for name in ("user", "role", "company")) != 1:
+            self.add_error(None, _("Name a person, a role or a company: one of them."))
         return facts
 
     def holder(self):
         """Keyword arguments for folders.grant."""
-        user, role = self.cleaned_data["user"], self.cleaned_data["role"]
-        return {"user_id": user.pk} if user else {"role": role.name}
+        user, role, company = (self.cleaned_data[name] for name in ("user", "role", "company"))
+        if user:
+            return {"user_id": user.pk}
+        return {"role": role.name} if role else {"company_id": company.pk}
 
 
 @admin.register(Folder)
@@ -308,6 +317,7 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
                     permission_type=row.permission_type,
                     user_id=row.user_id,
                     role=row.role.name if row.role_id else None,
+                    company_id=row.company_id,
                 )
 
     def _save_subfolder(self, user, folder, row):
@@ -318,7 +328,7 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Grant a permission…"))
     def grant(self, request, queryset):
-        """Grant to one person or role on each chosen folder. A message names the permissions granted before."""
+        """Grant to one person, role or company on each chosen folder. A message names the permissions granted before."""
 
         def perform(rows, form):
             self.each(

@@ -13,7 +13,7 @@ from accounts.admin.users import UserAdmin
 from accounts.models import Role, User
 from config.admin.lines import link
 
-from ._lines import grants_list
+from ._lines import grants_list, rights_list
 
 admin.site.unregister([Role, User])
 
@@ -71,7 +71,7 @@ class UserWithFilesAdmin(UserAdmin):
 
     @admin.display(description=gettext_lazy("may use"))
     def grants(self, user):
-        return grants_list(user.folder_permissions)
+        return rights_list(user)
 
 
 @admin.register(Role)

@@ -99,7 +99,7 @@ class Permissions(APIView):
 
     @extend_schema(request=serializers.GrantInput, responses={201: serializers.FolderPermissionSerializer})
     def post(self, request, folder_id):
-        """Grant download or upload to a user or a role; super only."""
+        """Grant download or upload to a user, a role or a company; super only."""
         facts = read(serializers.GrantInput, request)
         permission = folders.grant(user=request.user, folder_id=folder_id, **facts)
         return Response(serializers.FolderPermissionSerializer(permission).data, status=201)

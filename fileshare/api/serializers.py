@@ -173,11 +173,12 @@ class PermissionHolderSerializer(serializers.Serializer):
 class FolderPermissionSerializer(serializers.ModelSerializer):
     user = PermissionHolderSerializer(allow_null=True, read_only=True)
     role = serializers.CharField(source="role.name", allow_null=True, read_only=True, default=None)
+    company = CompanySerializer(allow_null=True, read_only=True)
     granted_by = PermissionHolderSerializer(allow_null=True, read_only=True)
 
     class Meta:
         model = FolderPermission
-        fields = ["id", "user", "role", "permission_type", "granted_by", "granted_at"]
+        fields = ["id", "user", "role", "company", "permission_type", "granted_by", "granted_at"]
 
 
 class PartSerializer(serializers.Serializer):
@@ -398,6 +399,7 @@ class GrantInput(InputSerializer):
 
     user_id = serializers.UUIDField(required=False)
     role = serializers.CharField(max_length=150, required=False)
+    company_id = serializers.UUIDField(required=False)
     permission_type = serializers.ChoiceField(PermissionType.choices)
 
 

@@ -42,8 +42,14 @@ class FolderPermissionQuerySet(models.QuerySet):
     """Grants."""
 
     def held_by(self, user):
-        """Grants to `user` or to one of their roles. `user` is a User, or an OuterRef to one in a subquery."""
-        return self.filter(Q(user=user) | Q(role__user=user))
+        """Grants to `user`, to one of their roles or to their company. `user` is a User, or an OuterRef to one."""
+        if isinstance(user, OuterRef):
+            company = Q(company__people=user)
+        elif (company_id := getattr(user, "company_id", None)) is None:
+            company = Q(pk__in=[])
+        else:
+            company = Q(company=company_id)
+        return self.filter(Q(user=user) | Q(role__user=user) | company)
 
 
 class FolderQuerySet(models.QuerySet):
@@ -118,16 +124,17 @@ class FolderQuerySet(models.QuerySet):
     def readers(self):
         """Active users who may download from at least one of these folders, except owners and supers.
 
-        They belong to a folder's company, or hold a download grant themselves or by a role. This is downloadable_by
-        asked from the side of the folder.
+        They belong to a folder's company, or hold a download grant themselves, by a role or by their company. This is
+        downloadable_by asked from the side of the folder.
         """
         mine = self.order_by().values("pk")
         grants = FolderPermission.objects.filter(folder__in=mine, permission_type=PermissionType.DOWNLOAD)
-        members = User.groups.through.objects.filter(group__in=grants.filter(user=None).values("role"))
+        members = User.groups.through.objects.filter(group__in=grants.filter(role__isnull=False).values("role"))
         companies = self.order_by().filter(company__isnull=False).values("company")
         may = (
             Q(company__in=companies)
-            | Q(pk__in=grants.filter(role=None).values("user"))
+            | Q(company__in=grants.filter(company__isnull=False).values("company"))
+            | Q(pk__in=grants.filter(user__isnull=False).values("user"))
             | Q(pk__in=members.values("user"))
         )
         return User.objects.filter(may, is_active=True)
@@ -141,7 +148,7 @@ class FolderQuerySet(models.QuerySet):
         )
 
     def reach(self, people):
-        """{user id: the ids of the folders, of these, that the user may download from}, by three queries.
+        """{user id: the ids of the folders, of these, that the user may download from}, by four queries.
 
         `people` is a list of users. The rule is that of downloadable_by, without personal folders and without
         the rights of supers.
@@ -156,11 +163,29 @@ class FolderQuerySet(models.QuerySet):
                 found[user].add(folder)
         mine = self.order_by().values("pk")
         grants = FolderPermission.objects.filter(folder__in=mine, permission_type=PermissionType.DOWNLOAD).order_by()
-        for holder in ("user", "role__user"):
+        for holder in ("user", "role__user", "company__people"):
             held = grants.filter(**{f"{holder}__in": list(found)})
             for user, folder in held.values_list(holder, "folder").distinct():
                 found[user].add(folder)
         return found
+
+    def reasons(self, user):
+        """Why `user` may use folders of these: a list of (Folder, PermissionType, holder), by name of folder.
+
+        The holder of the right is the User, one of their Roles, or their Company. A super, who may use all folders
+        without a reason, has those alone that they would have without being one. Costs three queries.
+        """
+        if not user.is_active:
+            return []
+        grants = FolderPermission.objects.held_by(user).filter(folder__in=self.order_by().values("pk"))
+        found = [
+            (grant.folder, PermissionType(grant.permission_type), grant.holder)
+            for grant in grants.select_related("folder", "user", "role", "company")
+        ]
+        found += [(folder, kind, user) for folder in self.filter(owner=user) for kind in PermissionType]
+        if user.company_id is not None:
+            found += [(folder, PermissionType.DOWNLOAD, user.company) for folder in self.filter(company=user.company)]
+        return sorted(found, key=lambda right: (right[0].name, right[0].slug, right[1], str(right[2])))
 
     def manageable_by(self, user):
         """Folders that `user` may change, delete, and grant permissions on."""
@@ -358,7 +383,7 @@ class Subfolder(models.Model):
 
 
 class FolderPermission(models.Model):
-    """A grant of `download` or `upload` on one folder, to one user or one role."""
+    """A grant of `download` or `upload` on one folder, to one user, one role or one company."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="permissions")
@@ -366,6 +391,9 @@ class FolderPermission(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="folder_permissions"
     )
     role = models.ForeignKey(Role, on_delete=models.CASCADE, null=True, blank=True, related_name="folder_permissions")
+    company = models.ForeignKey(
+        Company, on_delete=models.PROTECT, null=True, blank=True, related_name="folder_permissions"
+    )
     permission_type = models.CharField(max_length=10, choices=PermissionType.choices)
     granted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
@@ -378,8 +406,11 @@ class FolderPermission(models.Model):
         ordering = ["granted_at", "id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(user=None, role__isnull=False) | Q(user__isnull=False, role=None),
-                name="permission_for_user_or_role",
+                condition=Q(user__isnull=False, role=None, company=None)
+                | Q(user=None, role__isnull=False, company=None)
+                | Q(user=None, role=None, company__isnull=False),
+                name="permission_for_one_holder",
+                violation_error_message=_("Name a person, a role or a company: one of them."),
             ),
             models.CheckConstraint(
                 condition=Q(permission_type__in=PermissionType.values), name="permission_type_known"
@@ -394,10 +425,20 @@ class FolderPermission(models.Model):
                 condition=Q(role__isnull=False),
                 name="permission_once_per_role",
             ),
+            models.UniqueConstraint(
+                fields=["folder", "company", "permission_type"],
+                condition=Q(company__isnull=False),
+                name="permission_once_per_company",
+            ),
         ]
 
     def __str__(self):
-        return f"{self.get_permission_type_display()}: {self.user or self.role} on {self.folder}"
+        return f"{self.get_permission_type_display()}: {self.holder} on {self.folder}"
+
+    @property
+    def holder(self):
+        """The User, Role or Company that the grant is for."""
+        return self.user or self.role or self.company
 
 
 def _granted_now():

@@ -7,7 +7,7 @@ import time_machine
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from accounts.models import Role
+from accounts.models import Role, User
 from fileshare import folders, lists
 from fileshare.api.serializers import FileSerializer, FolderSerializer
 from fileshare.models import File, Folder, FolderPermission, PermissionType, Visibility
@@ -25,6 +25,8 @@ RIGHTS = {
     "special": ("super", "super"),
     "letters": ("colleague client stranger super", "super"),
     "inbox": ("super", "client super"),
+    "two-way": ("uploader colleague super", "uploader colleague super"),
+    "lent": ("stranger super", "super"),
     "documents": ("uploader ops colleague client stranger super", "uploader ops super"),
     "personal": ("client super", "client super"),
 }
@@ -41,6 +43,13 @@ def places(people, company_folder, documents, inbox):
     special = FolderFactory(name="Special", slug="special")
     letters = FolderFactory(name="Letters", slug="letters")
     grant(letters, DOWNLOAD, role=Role.objects.get(name="client"))
+    company, other = people["colleague"].company, people["stranger"].company
+    two_way = FolderFactory(name="Two-way", slug="two-way", company=company)
+    grant(two_way, UPLOAD, company=company)
+    for kind in (DOWNLOAD, UPLOAD):
+        grant(two_way, kind, user=people["uploader"])
+    lent = FolderFactory(name="Lent", slug="lent")
+    grant(lent, DOWNLOAD, company=other)
     for folder in (special, letters, company_folder):
         # A user who is switched off has no rights, whatever their grants.
         grant(folder, DOWNLOAD, user=people["off"])
@@ -50,6 +59,8 @@ def places(people, company_folder, documents, inbox):
         "special": special,
         "letters": letters,
         "inbox": inbox,
+        "two-way": two_way,
+        "lent": lent,
         "documents": documents,
         "personal": folders.personal_folder(people["client"]),
     }
@@ -68,6 +79,44 @@ def test_rights_on_a_folder_at_the_model(place, places, cast):
     assert those_who(cast, rule.uploadable_by, folder) == uploaders
     assert those_who(cast, rule.visible_to, folder) == downloaders | uploaders
     assert those_who(cast, rule.manageable_by, folder) == {"super"}
+
+
+@pytest.mark.parametrize("who", ["uploader", "ops", "colleague", "client", "stranger", "off", "super"])
+def test_the_reasons_of_rights_are_the_rights(who, places, people, role):
+    user = people[who]
+    as_if = user if not user.is_superuser else UserFactory(roles=["super"])
+    reasons = Folder.objects.reasons(as_if)
+
+    for kind, rule in ((DOWNLOAD, Folder.objects.downloadable_by), (UPLOAD, Folder.objects.uploadable_by)):
+        assert {folder.pk for folder, right, _holder in reasons if right == kind} == set(
+            rule(as_if).values_list("pk", flat=True)
+        )
+    holders = {holder for _folder, _kind, holder in reasons}
+    assert holders <= {as_if, as_if.company, *as_if.groups.all()} | set(Role.objects.filter(user=as_if))
+
+
+def test_why_somebody_may_use_a_folder(places, people):
+    def told(who):
+        return [(folder.name, str(kind), str(holder)) for folder, kind, holder in Folder.objects.reasons(people[who])]
+
+    assert told("colleague") == [
+        ("Baobab", "download", "Baobab"),
+        ("Client documents", "download", "client"),
+        ("Letters", "download", "client"),
+        ("Two-way", "download", "Baobab"),
+        ("Two-way", "upload", "Baobab"),
+    ]
+    assert ("Baobab", "upload", "uploader@example.org") in told("uploader")
+    assert ("My files", "upload", "client@example.org") in told("client")
+
+
+def test_who_leaves_a_company_loses_what_it_was_granted(places, people, api_as):
+    address = f"/api/fileshare/folders/{places['two-way'].pk}"
+    assert api_as("colleague").get(address).json()["can_upload"] is True
+
+    User.objects.filter(pk=people["colleague"].pk).update(company=people["stranger"].company)
+
+    assert api_as("colleague").get(address).status_code == 404
 
 
 @pytest.mark.parametrize("place", RIGHTS)

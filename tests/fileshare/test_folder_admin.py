@@ -64,6 +64,28 @@ def test_a_folder_is_made_with_its_subfolders_and_grants_and_it_is_recorded(admi
     assert people["client"].notifications.get().type == "folder_granted"
 
 
+def test_a_company_is_granted_in_the_form_and_two_holders_in_one_row_are_refused(admin, people):
+    company = people["colleague"].company
+    row = {"user": "", "role": "", "company": str(company.pk), "permission_type": "upload"}
+    both = row | {"user": str(people["client"].pk)}
+
+    refused = admin.post("/admin/fileshare/folder/add/", form(permissions=[both]))
+    made = admin.post("/admin/fileshare/folder/add/", form(permissions=[row]))
+
+    assert "Name a person, a role or a company: one of them." in refused.content.decode()
+    assert made.status_code == 302
+    assert Folder.objects.get(slug="new").permissions.get().company == company
+
+
+def test_a_person_page_says_what_they_may_use_and_why(admin, people, company_folder):
+    grant(company_folder, PermissionType.UPLOAD, company=people["colleague"].company)
+
+    page = admin.get(f"/admin/accounts/user/{people['colleague'].pk}/change/").content.decode()
+
+    lines = [re.sub("<[^>]+>", "", line) for line in re.findall(r"<li>(.*?)</li>", page)]
+    assert {"Download: Baobab (Baobab)", "Upload: Baobab (Baobab)", "Download: Client documents (client)"} <= set(lines)
+
+
 @pytest.mark.postgres
 def test_a_form_that_deletes_locks_no_row_before_the_guard_of_legal_holds(admin):
     """Otherwise the form, a purge and a new hold could wait for one another: a deadlock."""

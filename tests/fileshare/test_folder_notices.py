@@ -1,5 +1,6 @@
 """Notices about folders: little room, new files, files that expire, grants to a role."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -103,7 +104,7 @@ def test_of_racing_reservations_one_crosses_the_line(turn, small):
 
 
 @pytest.mark.parametrize("who", ["uploader", "ops", "colleague", "client", "stranger", "off"])
-@pytest.mark.parametrize("where", ["company", "special", "documents", "by role", "upload only"])
+@pytest.mark.parametrize("where", ["company", "special", "documents", "by role", "by company", "upload only"])
 def test_who_hears_of_a_folder_is_who_may_download_from_it(who, where, people, company_folder, documents, role):
     folder = {"company": company_folder, "documents": documents}.get(where) or FolderFactory()
     if where == "special":
@@ -111,6 +112,9 @@ def test_who_hears_of_a_folder_is_who_may_download_from_it(who, where, people, c
         grant(folder, "download", user=people["off"])
     elif where == "by role":
         grant(folder, "download", role=role("ops"))
+    elif where == "by company":
+        grant(folder, "download", company=people["colleague"].company)
+        grant(folder, "upload", company=people["stranger"].company)
     elif where == "upload only":
         grant(folder, "upload", user=people["client"])
         grant(folder, "upload", role=role("ops"))
@@ -266,7 +270,7 @@ def test_two_workers_tell_of_expiry_once(people, company_folder, expiring):
     assert told("file_expiring").get().payload["count"] == 2
 
 
-# --- Grants to a role -------------------------------------------------------------------------------
+# --- Grants to a role or a company ------------------------------------------------------------------
 
 
 def test_the_people_of_a_role_hear_of_its_grants(people, company_folder, monkeypatch, commits):
@@ -287,6 +291,25 @@ def test_the_people_of_a_role_hear_of_its_grants(people, company_folder, monkeyp
     folders.revoke(user=people["super"], permission_id=permission.pk)
     assert tasks.tell_role(**sent[-1][1]) == 3
     assert who_was_told("folder_revoked") == who_was_told("folder_granted")
+
+
+def test_the_people_of_a_company_hear_of_its_grants(people, company_folder, monkeypatch, commits):
+    sent = []
+    monkeypatch.setattr(folders, "send_after_commit", lambda task, **facts: sent.append((task, facts)))
+    company = people["stranger"].company
+    permission = folders.grant(
+        user=people["super"], folder_id=company_folder.pk, permission_type="download", company_id=company.pk
+    )
+
+    ((task, facts),) = sent
+    assert task == "fileshare.tasks.tell_company"
+    json.dumps(facts)  # as it goes to the queue
+    assert tasks.tell_company(**facts) == 1
+    assert tasks.tell_company(**facts) == 0, "run again"
+    assert who_was_told("folder_granted") == ["stranger@example.org"]
+    folders.revoke(user=people["super"], permission_id=permission.pk)
+    assert tasks.tell_company(**sent[-1][1]) == 1
+    assert who_was_told("folder_revoked") == ["stranger@example.org"]
 
 
 def test_a_role_that_is_gone_has_no_people():

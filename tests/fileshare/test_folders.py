@@ -320,7 +320,7 @@ def test_a_grant_to_a_user_is_told_to_them_and_counts_at_once(boss, people, comp
 
     assert answer.status_code == 201
     shown = answer.json()
-    assert set(shown) == {"id", "user", "role", "permission_type", "granted_by", "granted_at"}
+    assert set(shown) == {"id", "user", "role", "company", "permission_type", "granted_by", "granted_at"}
     assert (shown["user"]["email"], shown["role"]) == ("client@example.org", None)
     assert shown["granted_by"]["email"] == "super@example.org"
     assert Notification.objects.get(user=people["client"]).type == "folder_granted"
@@ -353,11 +353,40 @@ def test_a_grant_to_a_role(boss, company_folder, api_as):
     assert len(listed) == 3
 
 
+def test_a_grant_to_a_company(boss, company_folder, people, api_as):
+    address = f"{FOLDERS}/{company_folder.pk}/permissions"
+    company = people["colleague"].company
+    facts = {"company_id": str(company.pk), "permission_type": "upload"}
+
+    answer = boss.post(address, facts)
+
+    assert (answer.status_code, answer.json()["role"], answer.json()["user"]) == (201, None, None)
+    assert answer.json()["company"] == {"id": str(company.pk), "name": "Baobab", "slug": "baobab"}
+    assert refusal(boss.post(address, facts)) == (409, "already_granted")
+    assert api_as("colleague").get(f"{FOLDERS}/{company_folder.pk}").json()["can_upload"] is True
+    assert api_as("stranger").get(f"{FOLDERS}/{company_folder.pk}").status_code == 404
+    assert Event.objects.get(action="permission_granted").detail["holder"] == "Baobab"
+    assert boss.get(address).json()["results"][-1]["company"]["name"] == "Baobab"
+
+
+def test_a_company_with_grants_is_not_deleted(boss, people):
+    company = CompanyFactory()
+    permission = grant(FolderFactory(), "download", company=company)
+
+    assert refusal(boss.delete(f"/api/admin/companies/{company.pk}")) == (409, "not_empty")
+
+    assert boss.delete(f"/api/fileshare/permissions/{permission.pk}").status_code == 204
+    assert boss.delete(f"/api/admin/companies/{company.pk}").status_code == 204
+
+
 @pytest.mark.parametrize(
     "facts",
     [
         {},
         {"permission_type": "download"},
+        {"permission_type": "download", "company_id": NOBODYS},
+        {"permission_type": "download", "company_id": "no id"},
+        {"permission_type": "download", "role": "client", "company_id": "{company}"},
         {"permission_type": "download", "role": "client", "user_id": "{client}"},
         {"permission_type": "download", "role": "nobody"},
         {"permission_type": "download", "user_id": NOBODYS},
@@ -371,7 +400,7 @@ def test_a_grant_to_a_role(boss, company_folder, api_as):
 )
 def test_a_grant_that_cannot_be(facts, boss, people, company_folder):
     facts = {
-        name: value.format(client=people["client"].pk) if isinstance(value, str) else value
+        name: value.format(client=people["client"].pk, company=people["colleague"].company_id) if isinstance(value, str) else value
         for name, value in facts.items()
     }
 

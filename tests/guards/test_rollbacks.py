@@ -34,7 +34,7 @@ from fileshare.storage import MultipartMissing, ObjectInfo, get_store
 from payments import transactions
 from payments.models import CallbackRecord, Transaction, Verdict
 from payments.mpesa import callback_records, daraja
-from tests.factories import PASSWORD, FolderFactory, PlanFactory, UserFactory
+from tests.factories import PASSWORD, CompanyFactory, FolderFactory, PlanFactory, UserFactory
 from tests.fakes.documents import png
 from tests.fileshare.requests.request_helpers import ask_for_files
 from tests.guards.inventory import functions_that_call, name_of
@@ -180,6 +180,11 @@ def grant_to_a_role():
     return lambda: folders.grant(user=a_super(), folder_id=folder.pk, permission_type="upload", role="ops")
 
 
+def grant_to_a_company():
+    folder, company = FolderFactory(), CompanyFactory()
+    return lambda: folders.grant(user=a_super(), folder_id=folder.pk, permission_type="upload", company_id=company.pk)
+
+
 def make_a_file_of_parts():
     upload = an_upload(status="completing", claimed_at=timezone.now())
     info = ObjectInfo(upload.size_bytes, "etag", None, None, timezone.now())
@@ -213,6 +218,7 @@ TASKS = {  # operation: the task, and the function that queues it
     erase_an_account: ("accounts.tasks.erase_closed_accounts", "accounts.privacy.subject_rights.erase_now"),
     change_retention: ("fileshare.tasks.refresh_expiry", "fileshare.folders.change_folder"),
     grant_to_a_role: ("fileshare.tasks.tell_role", "fileshare.folders._tell"),
+    grant_to_a_company: ("fileshare.tasks.tell_company", "fileshare.folders._tell"),
     make_a_file_of_parts: ("fileshare.tasks.complete_checksums", "fileshare.incoming.completion._make_file"),
     make_a_file_to_scan: ("fileshare.tasks.scan_waiting_files", "fileshare.scanning.virus_gate.queue_scan"),
     place_a_hold: ("fileshare.tasks.refresh_expiry", "fileshare.holds._record"),

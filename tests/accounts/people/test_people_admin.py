@@ -720,7 +720,7 @@ def test_a_company_with_people_or_folders_stays_and_the_page_says_why(admin, peo
 
     response = admin.post(f"{COMPANIES}{company.pk}/delete/", {"post": "yes"}, follow=True)
 
-    assert texts(response) == ["The company still has people or folders."]
+    assert texts(response) == ["The company still has people, folders or permissions."]
     assert Company.objects.filter(pk=company.pk).exists()
     assert fresh(people["colleague"]).company == company
 

@@ -71,6 +71,8 @@ def test_a_super_watches_all_and_an_upload_grant_alone_nothing(people, company_f
 def test_readers_and_reach_are_the_other_side_of_downloadable_by(people, company_folder, documents, inbox, role):
     grant(inbox, "download", user=people["stranger"])
     grant(inbox, "download", role=role("client"))
+    grant(FolderFactory(), "download", company=people["stranger"].company)
+    grant(FolderFactory(), "upload", company=people["stranger"].company)
     everybody = list(User.objects.filter(is_superuser=False))
     rows = Folder.objects.filter(owner=None)
 
