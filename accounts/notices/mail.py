@@ -72,6 +72,15 @@ def post(letter, *, to, language=None, **context):
     return mail
 
 
+def post_many(letter, recipients):
+    """post() for each (address, language, context), in a few inserts. One task sends them after those due before."""
+    OutgoingMail.objects.bulk_create(
+        OutgoingMail(letter=letter, to=to, language=language or settings.LANGUAGE_CODE, context=context)
+        for to, language, context in recipients
+    )
+    send_after_commit("accounts.tasks.send_waiting_mail")
+
+
 def send(mail_id):
     """Send one e-mail if it is due. Returns True when it was sent now."""
     return _try(mail_id) is True

@@ -9,8 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Notification, OutgoingMail
-from config.outside.queue import send_after_commit
+from accounts.models import Notification
 
 from . import kinds, live_count, mail, preferences
 
@@ -130,20 +129,13 @@ def _which_are_there(new):
 
 
 def _post_letters(told):
-    """Store the e-mails of many notices at once. One task sends them after those that were due before."""
     letters = [
-        OutgoingMail(
-            letter="notice",
-            to=notice.user.email,
-            language=notice.user.language or settings.LANGUAGE_CODE,
-            context=_letter(notice.user, notice),
-        )
+        (notice.user.email, notice.user.language, _letter(notice.user, notice))
         for notice in told
         if notice.user.is_active and kinds.goes_by_mail(notice.type, notice.payload)
     ]
     if letters:
-        OutgoingMail.objects.bulk_create(letters)
-        send_after_commit("accounts.tasks.send_waiting_mail")
+        mail.post_many("notice", letters)
 
 
 def unread_count(user):

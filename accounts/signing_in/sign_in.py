@@ -19,7 +19,7 @@ from accounts.contributions.actions import Action
 from accounts.credentials import lockout, passwords, tokens
 from accounts.models import User
 from accounts.notices.notifications import notify
-from accounts.people import languages
+from accounts.people import invitations, languages
 from accounts.second_factors import factors, half_signed_in, passkeys
 from audit.log import record
 from config.errors import Refused
@@ -118,6 +118,17 @@ def sign_in_browser(request, *, email, password, target=""):
         return False
     _enter(request, user, method=PASSWORD)
     return True
+
+
+def accept_invitation(request, *, token, new_password):
+    """Accept the invitation of a mailed token and sign the new user in: they own the mailbox and chose a password.
+
+    Raises what invitations.accept raises.
+    """
+    with transaction.atomic():
+        user = invitations.accept(token=token, new_password=new_password)
+        half_signed_in.forget(request)
+        _enter(request, user, method=PASSWORD)
 
 
 def finish_browser(request, *, code="", recovery_code="", passkey=""):

@@ -106,7 +106,7 @@ def unconfirmed():
     return UserFactory(is_active=False, email_verified_at=None)
 
 
-@waits("accounts.people.invitations.invite", "User", "AddressTaken")
+@waits("accounts.people.invitations.make_invited", "User", "AddressTaken")
 def an_invitation():
     boss, user = a_super(), unconfirmed()
     return lambda: invitations.invite(by=boss, email=user.email, name="Amina")

@@ -103,10 +103,10 @@ CHECKS = {
         [{"status": "paid", "paid_at": EARLY}],
     ),
     "payment_status_known": (Transaction, [{"status": "lost"}], [{"status": "timed_out"}]),
-    "permission_for_user_or_role": (
+    "permission_for_one_holder": (
         FolderPermission,
-        [{"user": None}, {"role": role(OPS)}],
-        [{"user": None, "role": role(OPS)}],
+        [{"user": None}, {"role": role(OPS)}, {"company": CompanyFactory}],
+        [{"user": None, "role": role(OPS)}, {"user": None, "company": CompanyFactory}],
     ),
     "permission_type_known": (FolderPermission, [{"permission_type": "delete"}], [{"permission_type": "download"}]),
     "plan_amount": (Plan, [{"amount": 0}, {"amount": MAX_AMOUNT + 1}], [{"amount": 1}, {"amount": MAX_AMOUNT}]),
@@ -172,6 +172,11 @@ TWINS = {
         NotificationPreference,
         {"user": UserFactory, "kind": "share_opened"},
         [{"user": UserFactory}, {"kind": "share_opened"}],
+    ),
+    "permission_once_per_company": (
+        FolderPermission,
+        {"folder": FolderFactory, "user": None, "company": CompanyFactory},
+        [{"user": None, "company": CompanyFactory}],
     ),
     "permission_once_per_role": (
         FolderPermission,

@@ -213,7 +213,7 @@ def accept_a_push_called_back_early():
 
 TASKS = {  # operation: the task, and the function that queues it
     ask_for_a_new_password: ("accounts.tasks.send_mail", "accounts.notices.mail.post"),
-    tell_many: ("accounts.tasks.send_waiting_mail", "accounts.notices.notifications._post_letters"),
+    tell_many: ("accounts.tasks.send_waiting_mail", "accounts.notices.mail.post_many"),
     lock_log_ins: ("accounts.tasks.tell_of_lock", "accounts.credentials.lockout._lock"),
     erase_an_account: ("accounts.tasks.erase_closed_accounts", "accounts.privacy.subject_rights.erase_now"),
     change_retention: ("fileshare.tasks.refresh_expiry", "fileshare.folders.change_folder"),

@@ -479,10 +479,15 @@ def accept(token, password=PASSWORD):
 
 def test_an_invited_person_chooses_a_password_and_is_in(token, invited, api_as):
     assert (invited.is_active, invited.is_verified, invited.has_usable_password()) == (False, False, False)
-    assert Client().get("/invitation", {"token": token}).status_code == 200
+    browser = Client()
+    assert browser.get("/invitation", {"token": token}).status_code == 200
 
-    assert accept(token).status_code == 200
+    answer = browser.post("/invitation", {"token": token, "new_password": PASSWORD}, follow=True)
 
+    assert answer.redirect_chain == [("/", 302)]
+    assert answer.context["user"] == invited
+    assert texts(answer) == ["Your account is ready."]
+    assert Event.objects.filter(action=Action.LOGIN, actor=invited).exists()
     user = fresh(invited)
     assert (user.is_active, user.is_verified, roles.role_names(user), user.is_staff) == (True, True, ["ops"], False)
     answer = api_as(None).post("/api/auth/login", {"email": user.email, "password": PASSWORD})
@@ -502,7 +507,7 @@ def test_a_link_is_good_once_and_for_seven_days(token):
     with time_machine.travel(timezone.now() + timedelta(days=7, minutes=1)):
         assert accept(token).status_code == 410
     assert accept(token, "short").status_code == 400
-    assert accept(token).status_code == 200
+    assert accept(token).status_code == 302
     assert accept(token, "ten yellow planes").status_code == 410
 
 
@@ -522,7 +527,7 @@ def test_an_invitation_sent_again_makes_the_first_stale(token, invited, admin, o
     act(admin, "invite_again", [invited])
 
     assert accept(token).status_code == 410
-    assert accept(token_in(outbox()[-1])).status_code == 200
+    assert accept(token_in(outbox()[-1])).status_code == 302
 
 
 def test_only_the_invited_are_invited_again(admin, people, outbox):
@@ -557,7 +562,7 @@ def test_a_sign_up_nobody_confirmed_keeps_nobody_from_being_invited(people, role
 
     assert (user.is_invited, roles.role_names(user)) == (True, ["ops"])
     assert Client().post("/verify-email", {"token": stale}).status_code == 410
-    assert accept(token_in(outbox()[-1])).status_code == 200
+    assert accept(token_in(outbox()[-1])).status_code == 302
     assert not fresh(user).check_password("stolen green boats")
 
 
