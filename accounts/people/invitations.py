@@ -75,9 +75,7 @@ def make_invited(*, by, people, roles=(), company=None):
     member.objects.filter(user__in=known.values()).delete()
     member.objects.bulk_create(member(user=user, group_id=role.pk) for user in users for role in found)
     after = {"roles": sorted(roles), "company": str(company.pk) if company else "", "is_active": False}
-    record_many(
-        Action.USER_CHANGED, user=by, targets=[(user, None, None) for user in users], invited=True, after=after
-    )
+    record_many(Action.USER_CHANGED, user=by, targets=[(user, None, None) for user in users], invited=True, after=after)
     language = translation.get_language()
     mail.post_many("invitation", [(user.email, language, {"user_id": str(user.pk)}) for user in users])
     return users

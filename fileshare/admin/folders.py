@@ -328,7 +328,7 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Grant a permission…"))
     def grant(self, request, queryset):
-        """Grant to one person, role or company on each chosen folder. A message names the permissions granted before."""
+        """Grant to one holder on each chosen folder. A message names the permissions granted before."""
 
         def perform(rows, form):
             self.each(

@@ -399,10 +399,8 @@ def test_a_company_with_grants_is_not_deleted(boss, people):
     ],
 )
 def test_a_grant_that_cannot_be(facts, boss, people, company_folder):
-    facts = {
-        name: value.format(client=people["client"].pk, company=people["colleague"].company_id) if isinstance(value, str) else value
-        for name, value in facts.items()
-    }
+    ids = {"client": people["client"].pk, "company": people["colleague"].company_id}
+    facts = {name: value.format(**ids) if isinstance(value, str) else value for name, value in facts.items()}
 
     assert refusal(boss.post(f"{FOLDERS}/{company_folder.pk}/permissions", facts)) == (400, "invalid")
     assert company_folder.permissions.count() == 2
