@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from accounts.models import Company
+from accounts.models import Company, Role
+from accounts.models.roles import OPS
 from config.access import get_visible
 from config.errors import Invalid
 
 from . import folders
-from .models import Folder
+from .models import Folder, PermissionType
 
-SUBFOLDERS = ("VSZ Backups", "Configs", "Migrations", "Exports")
+TECHNICAL = ("VSZ Backups", "Configs", "Migrations", "Exports")
+"""Subfolders for a firm that keeps its clients' machines; others have settings.COMPANY_SUBFOLDERS."""
 MOST_SUBFOLDERS = 100
 
 
@@ -33,29 +36,27 @@ def read_names(text):
     return [name.strip() for name in text.replace(",", "\n").splitlines() if name.strip()]
 
 
-def set_up(*, user, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
-    """Give a company its folder and the `subfolders` (names). Returns a SetUp.
+def set_up(*, user, company_id, **wishes):
+    """Give a company its folder and subfolders; `wishes` are those of make. Returns a SetUp.
 
-    Its folder is the one with the company's slug, else its oldest folder, else a new one. `quota_bytes`, when given,
-    is the quota of a new folder; an existing folder keeps its own. A subfolder exists when the folder has one with the
-    same slug. Two calls at once create only one of each. Raises PermissionDenied, Http404 or Invalid (400).
+    Raises PermissionDenied, Http404 or Invalid (400).
     """
     if not Folder.objects.may_be_made_by(user):
         raise PermissionDenied
-    return _set_up(user, company_id, subfolders, quota_bytes)
-
-
-def set_up_by_the_portal(*, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
-    """set_up for the portal's commands: without a check of rights, and without a user in the log.
-
-    Raises Http404 or Invalid (400).
-    """
-    return _set_up(None, company_id, subfolders, quota_bytes)
+    return make(by=user, company_id=company_id, **wishes)
 
 
 @transaction.atomic
-def _set_up(by, company_id, subfolders, quota_bytes):
-    wanted = _by_slug(subfolders)
+def make(*, by, company_id, subfolders=None, quota_bytes=None, may_send=False, staff=False):
+    """set_up without the check of rights. `by` is None for the portal's commands. Returns a SetUp.
+
+    The folder is the one with the company's slug, else its oldest folder, else a new one. `quota_bytes`, when given,
+    is the quota of a new folder; an existing folder keeps its own. `subfolders` are names, without them
+    settings.COMPANY_SUBFOLDERS; one exists when the folder has one with the same slug. With `may_send` the company's
+    people may upload to the folder, with `staff` the role ops may upload to it and download from it. Two calls at once
+    create only one of each. Raises Http404 or Invalid (400).
+    """
+    wanted = _by_slug(settings.COMPANY_SUBFOLDERS if subfolders is None else subfolders)
     if quota_bytes is not None and quota_bytes < 0:
         raise Invalid("quota_bytes", _("A quota is not less than nothing."))
     company = get_visible(company_id, Company.objects.select_for_update())
@@ -76,7 +77,18 @@ def _set_up(by, company_id, subfolders, quota_bytes):
         else:
             folders.make_subfolder(by=by, folder=folder, name=name, slug=slug)
             done.made.append(name)
+    if may_send:
+        _grant_once(by, folder, PermissionType.UPLOAD, company=company)
+    if staff:
+        for kind in PermissionType:
+            _grant_once(by, folder, kind, role=Role.objects.get(name=OPS))
     return done
+
+
+def _grant_once(by, folder, kind, **holder):
+    # The folder's row is locked, as for each grant: no other request grants the same meanwhile.
+    if not folder.permissions.filter(permission_type=kind, **holder).exists():
+        folders.make_grant(by=by, folder=folder, permission_type=kind, **holder)
 
 
 def _by_slug(names):

@@ -58,6 +58,8 @@ def _sizes(given):
         "MAX_FORM_UPLOAD_BYTES": env.count("MAX_FORM_UPLOAD_BYTES", 100 * mib, least=1),
         "DEFAULT_FOLDER_QUOTA_BYTES": env.count("DEFAULT_FOLDER_QUOTA_BYTES", 10 * gib, least=1),
         "PERSONAL_QUOTA_BYTES": env.count("PERSONAL_QUOTA_BYTES", 5 * gib, least=1),
+        # The subfolders that a company's folder gets when it is set up, unless others are named.
+        "COMPANY_SUBFOLDERS": env.items("COMPANY_SUBFOLDERS", ("From us", "From you", "Contracts", "Tax")),
     }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import archives, dashboard, file_requests, files, folders, ops, previews, search, shares, trash
+from .views import archives, clients, dashboard, file_requests, files, folders, ops, previews, search, shares, trash
 
 urlpatterns = [
     path("", dashboard.home, name="home"),
@@ -55,5 +55,12 @@ urlpatterns = [
     path("ops/clients/", ops.clients, name="ops-clients"),
     path("ops/folders/<uuid:folder_id>/clients/<uuid:user_id>/nudge", ops.nudge, name="ops-nudge"),
     path("ops/refusals/", ops.refusals, name="ops-refusals"),
+    path("clients/", clients.client_list, name="clients"),
+    path("clients/new", clients.new_client, name="client-new"),
+    path("clients/<uuid:company_id>/", clients.client, name="client"),
+    path("clients/people/<uuid:person_id>/", clients.person, name="client-person"),
+    path("clients/people/<uuid:person_id>/invite", clients.invite_again, name="client-invite-again"),
+    path("clients/people/<uuid:person_id>/off", clients.take_access, name="client-off"),
+    path("clients/people/<uuid:person_id>/on", clients.give_access, name="client-on"),
     path("search", search.search, name="search"),
 ]

@@ -233,6 +233,11 @@ PAGES = {
     "ops/clients/": OPS_PAGE(200),
     "ops/folders/<uuid:folder_id>/clients/<uuid:user_id>/nudge": OPS_PAGE(405),
     "ops/refusals/": OPS_PAGE(200),
+    "clients/": OPS_PAGE(200),
+    "clients/new": OPS_PAGE(200),
+    "clients/<uuid:company_id>/": [302, 302, 403, 403, 403, 404, 200, 200],
+    "clients/people/<uuid:person_id>/": [302, 302, 403, 403, 403, 404, 200, 200],
+    **{f"clients/people/<uuid:person_id>/{act}": OPS_PAGE(405) for act in ("invite", "off", "on")},
     "payments/": LOGIN_FIRST(200),
     "payments/plans/<uuid:plan_id>/": LOGIN_FIRST(200),
     "payments/history/": LOGIN_FIRST(200),
@@ -322,6 +327,12 @@ POSTS = {
     "files/<uuid:file_id>/purge": [302, 302, 404, 404, 404, 404, 302, 302],
     "ops/uploads/<uuid:file_id>/give-up": [302, 302, 403, 403, 403, 404, 302, 302],
     "ops/folders/<uuid:folder_id>/clients/<uuid:user_id>/nudge": [302, 302, 403, 403, 403, 404, 302, 302],
+    "clients/new": OPS_PAGE(400),
+    "clients/<uuid:company_id>/": [302, 302, 403, 403, 403, 404, 400, 400],
+    **{
+        f"clients/people/<uuid:person_id>/{act}": [302, 302, 403, 403, 403, 404, 302, 302]
+        for act in ("invite", "off", "on")
+    },
     "payments/plans/<uuid:plan_id>/": LOGIN_FIRST(302),
     "payments/<uuid:transaction_id>/review": SUPER_PAGE(302),
     "requests/new": LOGIN_FIRST(302),
@@ -385,6 +396,8 @@ class World:
             "<uuid:user_id>": people["stranger"].pk,
             "<str:role_id>": Role.objects.create(name="auditor").pk,
             "<str:company_id>": CompanyFactory().pk,
+            "<uuid:company_id>": people["colleague"].company_id,
+            "<uuid:person_id>": people["colleague"].pk,
             "<str:file_id>": report.pk,
             "<uuid:file_id>": report.pk,
             "<str:tag_id>": tag.pk,

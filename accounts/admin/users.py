@@ -37,17 +37,6 @@ STATES = {
 }
 
 
-def state_of(user):
-    """The state of `user`, a key of STATES."""
-    if user.is_active:
-        return "active"
-    if user.closed_at is not None:
-        return "closed"
-    if user.is_verified:
-        return "off"
-    return "invited" if user.is_invited else "unverified"
-
-
 class StateFilter(admin.SimpleListFilter):
     title = gettext_lazy("state")
     parameter_name = "state"
@@ -239,7 +228,7 @@ class UserAdmin(SeveralAtOnce, OperationsAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="is_active")
     def state(self, user):
-        key = state_of(user)
+        key = user.state
         return format_html('<span class="state state-{}">{}</span>', key, STATES[key][0])
 
     @admin.display(description=gettext_lazy("log"))

@@ -149,6 +149,17 @@ class User(AbstractBaseUser, PermissionsMixin):
         return not self.is_verified and self.closed_at is None and not self.has_usable_password()
 
     @property
+    def state(self):
+        """One word: active, invited, unverified (a sign-up), off (by a super or ops), or closed (by its owner)."""
+        if self.is_active:
+            return "active"
+        if self.closed_at is not None:
+            return "closed"
+        if self.is_verified:
+            return "off"
+        return "invited" if self.is_invited else "unverified"
+
+    @property
     def is_unconfirmed(self):
         """True for a sign-up whose address is not proved."""
         return not (self.is_active or self.is_verified or self.is_invited) and self.closed_at is None

@@ -31,7 +31,16 @@ def save_company(*, by, company_id=None, name=None, slug=None):
     """
     assert_super(by)
     company = Company() if company_id is None else get_visible(company_id, Company.objects.select_for_update())
-    before = {} if company_id is None else _facts(company)
+    return _save(company, by, name, slug)
+
+
+def make_company(*, by, name):
+    """Make a company without a check of rights, in the caller's transaction. Returns it; raises as save_company."""
+    return _save(Company(), by, name, None)
+
+
+def _save(company, by, name, slug):
+    before = {} if company._state.adding else _facts(company)
     company.name = company.name if name is None else clean_title(name)
     company.slug = slug or company.slug or slugify(company.name)[:100]
     if not company.slug:

@@ -98,6 +98,11 @@ def invite_again(*, by, user_id):
     Raises PermissionDenied unless `by` is a super, Http404, NotInvited (409).
     """
     assert_super(by)
+    return invite_once_more(by=by, user_id=user_id)
+
+
+def invite_once_more(*, by, user_id):
+    """invite_again without the check of rights, in the caller's transaction."""
     user = _invited(user_id)
     user.set_unusable_password()
     user.save(update_fields=["password", "updated_at"])

@@ -179,14 +179,32 @@ def change_user(*, by, user_id, name=None, roles=None, add_roles=(), company_id=
     if company_id is not ...:
         user.company = company_of(company_id)
     if is_active is not None:
-        user.is_active = is_active
-        if is_active and not user.is_verified:
-            raise Conflict(_("The address is not verified yet; its owner has to do that."), code="email_not_verified")
-        if is_active and user.closed_at is not None:
-            raise Conflict(_("Its owner closed this account. Open it again first."), code="account_closed")
+        _switch(user, is_active)
     keeps_super = user.is_superuser and user.is_active
     if not keeps_super and not any(other.is_active for other in supers if other.pk != user.pk):
         raise Conflict(_("Somebody active has to stay super."), code="last_super")
+    return _store(user, before, by)
+
+
+def switch(user, *, by, is_active):
+    """Set whether `user`, whose row the caller has locked and who is no super, may sign in; without a check of rights.
+
+    Returns the User. The user is notified. Raises Conflict (409) for switching on an unverified or closed account.
+    """
+    before = _facts(user)
+    _switch(user, is_active)
+    return _store(user, before, by)
+
+
+def _switch(user, is_active):
+    user.is_active = is_active
+    if is_active and not user.is_verified:
+        raise Conflict(_("The address is not verified yet; its owner has to do that."), code="email_not_verified")
+    if is_active and user.closed_at is not None:
+        raise Conflict(_("Its owner closed this account. Open it again first."), code="account_closed")
+
+
+def _store(user, before, by):
     after = _facts(user)
     if after == before:
         return user

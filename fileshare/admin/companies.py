@@ -1,6 +1,5 @@
 """Companies in the admin, registered again with an action that creates their folders."""
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404, redirect
@@ -15,37 +14,13 @@ from accounts.models import Company
 from config.admin.actions import SeveralAtOnce
 from config.admin.lines import link, number_of, row_link, some_of
 from config.forms import attempt
-from config.sizes import SizeField
 
 from .. import company_folders
+from ..forms.clients import SetUpForm
 from ..models import Folder
 from ._lines import folder_line
 
 admin.site.unregister(Company)
-
-
-class SetUpForm(forms.Form):
-    """The subfolders and the quota for a company's folder."""
-
-    subfolders = forms.CharField(
-        label=gettext_lazy("Subfolders"),
-        required=False,
-        initial="\n".join(company_folders.SUBFOLDERS),
-        widget=forms.Textarea(attrs={"rows": 8, "cols": 40}),
-        help_text=gettext_lazy("One a line. What is there stays as it is."),
-    )
-    quota_bytes = SizeField(
-        label=gettext_lazy("Quota"),
-        required=False,
-        min_value=0,
-        max_value=2**60,
-        help_text=gettext_lazy("Such as 20 GB, for a folder made now. Empty: as usual. A folder there keeps its own."),
-    )
-
-    def facts(self):
-        """Keyword arguments for company_folders.set_up."""
-        names = company_folders.read_names(self.cleaned_data["subfolders"])
-        return {"subfolders": names, "quota_bytes": self.cleaned_data["quota_bytes"]}
 
 
 @admin.register(Company)

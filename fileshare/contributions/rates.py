@@ -11,4 +11,6 @@ RATES = {
     "foreign_link": "10/m",
     "share": "60/h",
     "preview": "30/m",
+    # People whom one user of the clients desk invites.
+    "invitations": "5000/d",
 }

@@ -118,7 +118,7 @@ class Fetched:
     no: list | None = None
 
 
-def _downloads(files):
+def downloads_of(files):
     """The DOWNLOAD events of these files (a list). The index by target finds only events of these files."""
     if not files:
         return Event.objects.none()
@@ -131,7 +131,7 @@ def _downloads(files):
 
 def last_fetched(files, people):
     """{(file id as text, user id): when last} of the downloads of `files` by `people`, both lists."""
-    return _last(_downloads(files), people)
+    return _last(downloads_of(files), people)
 
 
 def last_fetched_by(people, files):
@@ -162,7 +162,7 @@ def fetched(files, *, folder):
     few = list(clients.order_by("name", "email")[: NAMED_CLIENTS + 1])
     if len(few) > NAMED_CLIENTS:
         counts = dict(
-            _downloads(files)
+            downloads_of(files)
             .filter(actor__in=clients.values("pk"))
             .values("target_id")
             .annotate(n=Count("actor", distinct=True))

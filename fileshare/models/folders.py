@@ -109,6 +109,24 @@ class FolderQuerySet(models.QuerySet):
             return self.all()
         return self.uploadable_by(user).filter(Exists(Role.objects.filter(name=OPS, user=user)), owner=None)
 
+    def companies_served_by(self, user):
+        """Companies whose clients `user` looks after: those with a folder that `user` watches; for a super, all."""
+        if user.is_active and user.is_superuser:
+            return Company.objects.all()
+        return Company.objects.filter(pk__in=self.watched_by(user).filter(company__isnull=False).values("company"))
+
+    def clients_served_by(self, user):
+        """The people of these companies, those who are switched off among them; no supers, no ops, no closed accounts.
+
+        `user` may invite them, and take and give back their access.
+        """
+        return User.objects.filter(
+            ~Exists(Role.objects.filter(name=OPS, user=OuterRef("pk"))),
+            company__in=self.companies_served_by(user),
+            is_superuser=False,
+            closed_at=None,
+        )
+
     def of_kind(self, kind):
         """Folders of one `kind`: documents, personal, company or special."""
         shared = Q(owner=None) & ~Q(slug=DOCUMENTS_SLUG)

@@ -18,7 +18,8 @@ from fileshare.models import Folder, Subfolder
 from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
-USUAL = ["VSZ Backups", "Configs", "Migrations", "Exports"]
+USUAL = ["From us", "From you", "Contracts", "Tax"]
+USUAL_SLUGS = ["contracts", "from-us", "from-you", "tax"]
 
 
 def slugs(folder):
@@ -40,23 +41,23 @@ def test_a_company_gets_its_folder_and_the_usual_subfolders(people):
     assert (done.is_new, done.made, done.there) == (True, USUAL, [])
     folder = company.folders.get()
     assert (folder.name, folder.slug, folder.quota_bytes) == ("Acacia", "acacia", 5000)
-    assert slugs(folder) == ["configs", "exports", "migrations", "vsz-backups"]
+    assert slugs(folder) == USUAL_SLUGS
     assert sorted(folder.subfolders.values_list("name", flat=True)) == sorted(USUAL)
     assert Event.objects.filter(action=Action.FOLDER_CREATED, actor=people["super"]).count() == 5
 
 
 def test_again_makes_what_is_missing_and_leaves_the_rest(people, company_folder):
-    SubfolderFactory(folder=company_folder, slug="exports", name="What goes out")
+    SubfolderFactory(folder=company_folder, slug="tax", name="What goes out")
     company, quota = company_folder.company, company_folder.quota_bytes
 
     first = company_folders.set_up(user=people["super"], company_id=company.pk, quota_bytes=1)
     again = company_folders.set_up(user=people["super"], company_id=company.pk)
 
-    assert (first.is_new, first.made, first.there) == (False, USUAL[:3], ["Exports"])
+    assert (first.is_new, first.made, first.there) == (False, USUAL[:3], ["Tax"])
     assert (again.is_new, again.made, again.there) == (False, [], USUAL)
     company_folder.refresh_from_db()
     assert company_folder.quota_bytes == quota
-    assert company_folder.subfolders.get(slug="exports").name == "What goes out"
+    assert company_folder.subfolders.get(slug="tax").name == "What goes out"
     assert Event.objects.filter(action=Action.FOLDER_CREATED).count() == 3
 
 
@@ -119,7 +120,7 @@ def test_two_at_once_make_one_of_each():
         done = list(pool.map(set_up, range(2)))
 
     assert sorted(row.is_new for row in done) == [False, True]
-    assert slugs(company.folders.get()) == ["configs", "exports", "migrations", "vsz-backups"]
+    assert slugs(company.folders.get()) == USUAL_SLUGS
 
 
 # --- The command --------------------------------------------------------------------------------------
@@ -132,8 +133,8 @@ def test_the_command_serves_companies_by_slug_or_name_and_says_what_it_made(db):
     out, _err = run("acacia", "baobab ltd", "--quota", "20 GB")
     again, _err = run("acacia")
 
-    assert "acacia: folder acacia made; made: VSZ Backups, Configs, Migrations, Exports" in out
-    assert again == "acacia: folder acacia is there; there before: VSZ Backups, Configs, Migrations, Exports\n"
+    assert "acacia: folder acacia made; made: From us, From you, Contracts, Tax" in out
+    assert again == "acacia: folder acacia is there; there before: From us, From you, Contracts, Tax\n"
     assert set(Folder.objects.filter(company__isnull=False).values_list("quota_bytes", flat=True)) == {20 * 2**30}
     assert set(Event.objects.filter(action=Action.FOLDER_CREATED).values_list("actor_email", flat=True)) == {""}
 
@@ -143,6 +144,36 @@ def test_the_command_serves_all_with_names_of_ones_own(people):
 
     assert Subfolder.objects.count() == 2 * Company.objects.count()
     assert set(Subfolder.objects.values_list("slug", flat=True)) == {"invoices", "contracts"}
+
+
+def test_the_command_has_technical_names_and_lets_people_send(people):
+    run("baobab", "--technical", "--may-send")
+
+    folder = Folder.objects.get(company__slug="baobab")
+    assert slugs(folder) == ["configs", "exports", "migrations", "vsz-backups"]
+    assert Folder.objects.uploadable_by(people["colleague"]).get(company__isnull=False) == folder
+
+
+def test_the_usual_subfolders_are_a_setting(people, settings):
+    settings.COMPANY_SUBFOLDERS = ["Letters"]
+
+    done = company_folders.set_up(user=people["super"], company_id=people["stranger"].company_id)
+
+    assert done.made == ["Letters"]
+
+
+def test_people_may_send_and_staff_may_work_there_when_that_is_wished(people, company_folder):
+    wishes = {"user": people["super"], "company_id": company_folder.company_id}
+    assert not Folder.objects.uploadable_by(people["colleague"]).filter(pk=company_folder.pk).exists()
+
+    for _again in range(2):
+        company_folders.set_up(**wishes, may_send=True, staff=True)
+
+    for who in ("colleague", "ops"):
+        assert Folder.objects.uploadable_by(people[who]).filter(pk=company_folder.pk).exists()
+        assert Folder.objects.downloadable_by(people[who]).filter(pk=company_folder.pk).exists()
+    assert company_folder.permissions.exclude(user=people["uploader"]).count() == 3
+    assert not Folder.objects.visible_to(people["stranger"]).filter(pk=company_folder.pk).exists()
 
 
 def test_the_command_makes_no_subfolders_when_told_so(people):
@@ -193,11 +224,13 @@ def address(company):
 def test_a_button_on_the_companys_page_sets_up(admin):
     company = CompanyFactory(name="Acacia", slug="acacia")
     assert address(company) in admin.get(f"/admin/accounts/company/{company.pk}/change/").content.decode()
-    assert "VSZ Backups\nConfigs" in admin.get(address(company)).content.decode()
+    assert "From us\nFrom you" in admin.get(address(company)).content.decode()
 
-    response = admin.post(address(company), {"subfolders": "Invoices\nexports", "quota_bytes": "2 GB"}, follow=True)
+    wishes = {"subfolders": "Invoices\nexports", "quota_bytes": "2 GB", "may_send": "on"}
+    response = admin.post(address(company), wishes, follow=True)
 
     folder = company.folders.get()
+    assert folder.permissions.get().company == company
     assert (slugs(folder), folder.quota_bytes) == (["exports", "invoices"], 2 * 2**30)
     text = response.content.decode()
     assert "Subfolders made: Invoices, exports." in text
@@ -219,7 +252,7 @@ def test_several_companies_are_set_up_at_once(admin, people):
     rows = list(Company.objects.all())
     chosen = {"action": "set_up_folders", "_selected_action": [row.pk for row in rows]}
     form = admin.post("/admin/accounts/company/", chosen)
-    assert "VSZ Backups" in form.content.decode()
+    assert "From us" in form.content.decode()
 
     response = admin.post("/admin/accounts/company/", {**chosen, "apply": "1", "subfolders": "a\nb"}, follow=True)
 

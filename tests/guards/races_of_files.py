@@ -7,7 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from fileshare import company_folders, files, folders, holds
-from fileshare.desk import ops
+from fileshare.desk import clients, ops
 from fileshare.incoming import completion, uploads
 from fileshare.models import File, Folder, FolderPermission, Hold, Upload
 from fileshare.scanning import clamd, virus_gate
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 # --- Folders ----------------------------------------------------------------------------------------
 
 
-@waits("fileshare.company_folders._set_up", True, False)
+@waits("fileshare.company_folders.make", True, False)
 def a_company_gets_its_folder():
     boss, company = a_super(), CompanyFactory()
     return lambda: company_folders.set_up(user=boss, company_id=company.pk).is_new
@@ -65,6 +65,12 @@ def a_client_is_reminded():
     grant(folder, "download", user=client)
     store_file(user=boss, folder=folder)
     return lambda: ops.nudge(user=boss, folder_id=folder.pk, client_id=client.pk)
+
+
+@waits("fileshare.desk.clients._locked", "User", "User")
+def a_leaver_loses_access():
+    boss, person = a_super(), UserFactory(roles=["client"], company=CompanyFactory())
+    return lambda: clients.switch(user=boss, person_id=person.pk, is_active=False)
 
 
 @loses("fileshare.search.folding.fold_rows", 0, 1)

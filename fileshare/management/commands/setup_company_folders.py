@@ -1,5 +1,6 @@
 """Create the folders of companies."""
 
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.http import Http404
 
@@ -23,12 +24,24 @@ class Command(BaseCommand):
         parser.add_argument(
             "--subfolders",
             metavar="A,B",
-            default=",".join(company_folders.SUBFOLDERS),
+            default=",".join(settings.COMPANY_SUBFOLDERS),
             help="their names, with commas between them; '' for none (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--technical",
+            action="store_const",
+            dest="subfolders",
+            const=",".join(company_folders.TECHNICAL),
+            help=f"the same as --subfolders {','.join(company_folders.TECHNICAL)!r}",
+        )
+        parser.add_argument(
+            "--may-send",
+            action="store_true",
+            help="let the company's people upload to its folder, and not only download from it",
         )
         parser.add_argument("--quota", metavar="SIZE", help="of folders made now, as in 500 MB or 20 GB")
 
-    def handle(self, *, companies, everyone, subfolders, quota, **options):
+    def handle(self, *, companies, everyone, subfolders, quota, may_send, **options):
         if everyone == bool(companies):
             raise CommandError("Name companies, or say --all.")
         quota_bytes = None if quota is None else parse_size(quota)
@@ -41,8 +54,8 @@ class Command(BaseCommand):
             try:
                 if company is None:
                     raise Http404
-                done = company_folders.set_up_by_the_portal(
-                    company_id=company.pk, subfolders=names, quota_bytes=quota_bytes
+                done = company_folders.make(
+                    by=None, company_id=company.pk, subfolders=names, quota_bytes=quota_bytes, may_send=may_send
                 )
             except Http404:
                 failed += 1

@@ -564,6 +564,6 @@ def test_the_log_is_read_by_its_indexes_alone(people, company_folder, report):
     Event.objects.bulk_create(others)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE audit_event")
-    assert "event_by_target" in plan(ops._downloads([report]).filter(actor__in=[people["colleague"].pk]))
+    assert "event_by_target" in plan(ops.downloads_of([report]).filter(actor__in=[people["colleague"].pk]))
     assert "Seq Scan on audit_event" not in plan(ops.refusals(people["uploader"]))
     assert File.objects.exists()
