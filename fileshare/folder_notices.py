@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from django.core.cache import cache
+from django.db import transaction
 from django.db.models import Count, F
 from django.db.models.functions import TruncDate
 from django.utils import timezone
@@ -20,6 +21,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.notices.notifications import notify, notify_many
 
+from . import new_file_letters
 from .models import File, Folder
 
 BATCH = 500
@@ -153,13 +155,14 @@ def _tell_of_folder(folder, new, since):
     files = list(new.order_by("-came_at", "-pk").values_list("came_at", "uploaded_by", "filename")[:MOST_FILES])
     if not files:
         return 0
-    until = files[0][0]
+    until, told_of = files[0][0], {}
 
     def payload_of(user, earlier):
         known = _moment(earlier.payload.get("until")) if earlier else None
         theirs = [name for at, by, name in files if by != user.pk and (known is None or at > known)]
         if not theirs:
             return None
+        told_of[user] = (known or since).isoformat()
         unread = earlier is not None and not earlier.is_read
         before = earlier.payload.get("count", 0) if unread else 0
         return {
@@ -168,12 +171,16 @@ def _tell_of_folder(folder, new, since):
             "filename": theirs[0],
             "count": before + len(theirs),
             "until": until.isoformat(),
+            "own_letter": True,
         }
 
-    return sum(
-        notify_many(batch, "folder_upload", about=str(folder.pk), since=since, payload_of=payload_of)
-        for batch in _batches(readers_of(folder))
-    )
+    told = 0
+    for batch in _batches(readers_of(folder)):
+        with transaction.atomic():
+            told_of.clear()
+            told += notify_many(batch, new_file_letters.KIND, about=str(folder.pk), since=since, payload_of=payload_of)
+            new_file_letters.wait_for(folder, told_of)
+    return told
 
 
 def _moment(text):

@@ -34,8 +34,8 @@ ORDER = {
         hand_in
     """,
     "fileshare": """
-        actions names notice_kinds rates schedule scopes conf content models storage lists folder_notices holds tags
-        folders checksums space scanning files company_folders
+        actions names notice_kinds rates schedule scopes conf content models storage lists new_file_letters
+        folder_notices holds tags folders checksums space scanning files company_folders
         incoming requests sharing outgoing search desk upkeep backups demo privacy forms metrics parts
         templatetags letter_samples hand_in
     """,

@@ -72,13 +72,23 @@ def post(letter, *, to, language=None, **context):
     return mail
 
 
-def post_many(letter, recipients):
-    """post() for each (address, language, context), in a few inserts. One task sends them after those due before."""
+def post_many(letter, recipients, *, due=None):
+    """post() for each (address, language, context), in a few inserts. One task sends them after those due before.
+
+    With a time `due` they wait until then.
+    """
     OutgoingMail.objects.bulk_create(
-        OutgoingMail(letter=letter, to=to, language=language or settings.LANGUAGE_CODE, context=context)
+        OutgoingMail(
+            letter=letter,
+            to=to,
+            language=language or settings.LANGUAGE_CODE,
+            context=context,
+            next_try_at=due or timezone.now(),
+        )
         for to, language, context in recipients
     )
-    send_after_commit("accounts.tasks.send_waiting_mail")
+    if due is None:
+        send_after_commit("accounts.tasks.send_waiting_mail")
 
 
 def send(mail_id):

@@ -30,18 +30,34 @@ class UnsubscribeLinkBad(Refused):
 
 def chosen(user):
     """{kind: "now", "digest" or "off"} for every kind for which users have a choice."""
-    wishes = {name: kind.mail for name, kind in kinds.KINDS.items() if kind.choices}
+    wishes = _defaults(user)
     rows = NotificationPreference.objects.filter(user=user).values_list("kind", "mail")
     return wishes | {kind: mail for kind, mail in rows if kind in wishes and mail in kinds.KINDS[kind].choices}
 
 
+def _defaults(user):
+    is_staff = _staff([user.pk]).exists()
+    return {
+        name: (kind.for_staff or kind.mail) if is_staff else kind.mail
+        for name, kind in kinds.KINDS.items()
+        if kind.choices
+    }
+
+
+def _staff(user_ids):
+    return User.objects.with_ops().filter(pk__in=user_ids, is_ops=True)
+
+
 def of_many(user_ids, kind):
-    """{user id: when they want notices of `kind` by mail}, in one query."""
+    """{user id: when they want notices of `kind` by mail}, in one query or two."""
     known = kinds.KINDS.get(kind)
     if known is None or not known.choices:
         return dict.fromkeys(user_ids, kinds.OFF)
     rows = NotificationPreference.objects.filter(user__in=user_ids, kind=kind, mail__in=known.choices)
-    return {**dict.fromkeys(user_ids, known.mail), **dict(rows.values_list("user", "mail"))}
+    wishes = dict.fromkeys(user_ids, known.mail)
+    if known.for_staff:
+        wishes |= dict.fromkeys(_staff(user_ids).values_list("pk", flat=True), known.for_staff)
+    return wishes | dict(rows.values_list("user", "mail"))
 
 
 @transaction.atomic
@@ -63,10 +79,11 @@ def choose(*, user, wishes):
     if not changed:
         return before
     NotificationPreference.objects.filter(user=user, kind__in=changed).delete()
+    defaults = _defaults(user)
     NotificationPreference.objects.bulk_create(
         NotificationPreference(user=user, kind=kind, mail=mail)
         for kind, mail in changed.items()
-        if mail != kinds.KINDS[kind].mail
+        if mail != defaults[kind]
     )
     unwanted = [kind for kind, mail in changed.items() if mail != kinds.DIGEST]
     Notification.objects.filter(user=user, type__in=unwanted, for_digest=True).update(for_digest=False)

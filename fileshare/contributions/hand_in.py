@@ -11,7 +11,7 @@ from config.contributions import names, schedule
 from config.http import throttling
 from config.watch import logs
 from config.watch.metrics import reader
-from fileshare import folders, metrics, parts, privacy
+from fileshare import folders, metrics, new_file_letters, parts, privacy
 from fileshare.desk import ops
 from fileshare.requests import invitations
 from fileshare.sharing import shares
@@ -56,6 +56,7 @@ def hand_in():
     kinds.register(notice_kinds.KINDS, notice_kinds.GROUPS)
     mail.context_for(shares.LETTER, shares.letter_context)
     mail.context_for(ops.LETTER, ops.letter_context)
+    mail.context_for(new_file_letters.LETTER, new_file_letters.letter_context)
     mail.context_for(invitations.INVITATION, invitations.invitation)
     letters.SAMPLES.add_all(SAMPLES)
     privacy.keep()

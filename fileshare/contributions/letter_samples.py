@@ -44,8 +44,13 @@ def _request_receipt():
     return {**GIVEN, "name": "Amina Wanjiku", "count": 1, "more": 1, "files": [file]}
 
 
+def _new_files():
+    return _files_waiting() | {"senders": ["Baraka Otieno"]}
+
+
 SAMPLES = {
     "files_waiting": _files_waiting,
+    "new_files": _new_files,
     "request_invitation": _request_invitation,
     "request_receipt": _request_receipt,
     "share_link": _share_link,

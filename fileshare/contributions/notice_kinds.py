@@ -169,9 +169,12 @@ KINDS = (
         gettext_lazy("New files in a folder you may download from"),
         "folders",
         "file",
-        OFF,
+        NOW,
         _came,
         _folder,
+        # Users who want mail at once get a separate letter, which names the files of some minutes (new_file_letters).
+        mails=lambda facts: not facts["own_letter"],
+        for_staff=OFF,
     ),
     Kind(
         "files_waiting",

@@ -67,11 +67,12 @@ def test_a_leavers_access_is_taken_with_two_clicks(visit, people, company_folder
     expect(desk.page.get_by_text("can log in again.")).to_be_visible()
 
 
-def test_wrong_lines_are_told_beside_the_field(visit, people):
+def test_wrong_lines_are_told_beside_the_field(visit, people, watch):
     page = visit(people["ops"])
     page.goto("/clients/new")
     page.get_by_label("Company", exact=True).fill("Acacia")
     page.get_by_label("People (optional)", exact=True).fill("nobody\namina@example.org")
+    watch.expect("400 POST .*/clients/new")
     page.get_by_role("button", name="Create client").click()
     expect(page.get_by_text("Line 1: Enter a valid e-mail address.")).to_be_visible()
     expect(page.get_by_label("People (optional)", exact=True)).to_have_attribute("aria-invalid", "true")

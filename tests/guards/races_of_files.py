@@ -3,10 +3,13 @@
 import time
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from fileshare import company_folders, files, folders, holds
+from accounts.models import OutgoingMail
+from accounts.notices import mail
+from fileshare import company_folders, files, folders, holds, new_file_letters
 from fileshare.desk import clients, ops
 from fileshare.incoming import completion, uploads
 from fileshare.models import File, Folder, FolderPermission, Hold, Upload
@@ -71,6 +74,20 @@ def a_client_is_reminded():
 def a_leaver_loses_access():
     boss, person = a_super(), UserFactory(roles=["client"], company=CompanyFactory())
     return lambda: clients.switch(user=boss, person_id=person.pk, is_active=False)
+
+
+@waits("fileshare.new_file_letters.wait_for", None, True)
+def a_letter_is_sent_while_more_files_are_told():
+    folder, user = FolderFactory(), UserFactory(roles=["client"])
+
+    def tell():
+        with transaction.atomic():
+            new_file_letters.wait_for(folder, {user: EARLY.isoformat()})
+
+    tell()
+    letter = OutgoingMail.objects.get(to=user.email)
+    OutgoingMail.objects.filter(pk=letter.pk).update(next_try_at=EARLY)
+    return tell, lambda: mail.send(letter.pk)
 
 
 @loses("fileshare.search.folding.fold_rows", 0, 1)

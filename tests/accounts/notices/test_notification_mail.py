@@ -25,7 +25,7 @@ DEFAULTS = {
     "request_answered": "now",
     "folder_granted": "now",
     "folder_revoked": "now",
-    "folder_upload": "off",
+    "folder_upload": "now",
     "upload_refused": "off",
     "file_expiring": "digest",
     "file_quarantined": "now",
@@ -69,9 +69,26 @@ def test_only_what_differs_from_the_default_is_kept(user):
     assert list(NotificationPreference.objects.values_list("kind", "mail")) == [("folder_upload", "digest")]
     assert Event.objects.get(action=Action.PROFILE_CHANGED).detail["after"] == {"mail": {"folder_upload": "digest"}}
 
-    want(user, folder_upload="off")
+    want(user, folder_upload="now")
     assert not NotificationPreference.objects.exists()
     assert preferences.chosen(user) == DEFAULTS
+
+
+@pytest.mark.parametrize("who", ["ops", "super"])
+def test_staff_have_no_mail_about_new_files_unless_they_want_it(who, people):
+    staff = people[who]
+    assert preferences.chosen(staff) == {**DEFAULTS, "folder_upload": "off"}
+    assert preferences.of_many([staff.pk, people["client"].pk], "folder_upload") == {
+        staff.pk: "off",
+        people["client"].pk: "now",
+    }
+
+    want(staff, folder_upload="now")
+
+    assert preferences.of_many([staff.pk], "folder_upload") == {staff.pk: "now"}
+    assert NotificationPreference.objects.get().mail == "now"
+    want(staff, folder_upload="off")
+    assert not NotificationPreference.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -94,9 +111,9 @@ def test_a_wish_that_cannot_be_changes_nothing(wishes, user):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_wishes_at_once_leave_one_of_them(user):
-    at_once(*[lambda mail=mail: want(user, folder_upload=mail) for mail in ("now", "digest", "now", "digest")])
+    at_once(*[lambda mail=mail: want(user, folder_upload=mail) for mail in ("off", "digest", "off", "digest")])
 
-    assert NotificationPreference.objects.get().mail in ("now", "digest")
+    assert NotificationPreference.objects.get().mail in ("off", "digest")
 
 
 @pytest.mark.parametrize("kind", DEFAULTS)
@@ -392,7 +409,8 @@ def test_the_daily_letter_is_stopped_whole_but_for_security(user, client):
 
     client.post(path_of(user, "digest"))
 
-    assert preferences.chosen(user) == {**DEFAULTS, "file_expiring": "off", "file_renamed": "off"}
+    stopped = {"folder_upload": "off", "file_expiring": "off", "file_renamed": "off"}
+    assert preferences.chosen(user) == {**DEFAULTS, **stopped}
 
 
 @pytest.mark.parametrize("kind", ["security_changed", "never_heard_of", ""])
