@@ -32,7 +32,9 @@ def sign_up(*, email, password, name):
     the shape of the link are the same.
 
     A second sign-up before the address is proved replaces name and password and makes earlier links stale. So a link
-    only ever activates the password of the sign-up that it was mailed for. Raises SignupClosed (403), WeakPassword (400).
+    only ever activates the password of the sign-up that it was mailed for.
+
+    Raises SignupClosed (403), WeakPassword (400).
     """
     joining.assert_open()
     email, name = clean_email(email), clean_name(name)

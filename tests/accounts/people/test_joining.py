@@ -43,7 +43,7 @@ def token_of(link):
 def test_by_default_strangers_sign_up_only_where_none_can_come(tmp_path, facts, value, is_set):
     settings = settings_of(tmp_path, **facts)
 
-    assert (settings.SIGNUP, settings.SIGNUP_IS_SET) == (value, is_set)
+    assert (value, is_set) == (settings.SIGNUP, settings.SIGNUP_IS_SET)
 
 
 @pytest.mark.parametrize(
