@@ -33,28 +33,29 @@ def read_names(text):
     return [name.strip() for name in text.replace(",", "\n").splitlines() if name.strip()]
 
 
-def set_up(*, user, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
+def set_up(*, user, company_id, subfolders=SUBFOLDERS, quota_bytes=None, retention_days=None):
     """Give a company its folder and the `subfolders` (names). Returns a SetUp.
 
     Its folder is the one with the company's slug, else its oldest folder, else a new one. `quota_bytes`, when given,
-    is the quota of a new folder; an existing folder keeps its own. A subfolder exists when the folder has one with the
+    is the quota of a new folder, `retention_days` how long it keeps files (None: until somebody deletes them); an
+    existing folder keeps its own. A subfolder exists when the folder has one with the
     same slug. Two calls at once create only one of each. Raises PermissionDenied, Http404 or Invalid (400).
     """
     if not Folder.objects.may_be_made_by(user):
         raise PermissionDenied
-    return _set_up(user, company_id, subfolders, quota_bytes)
+    return _set_up(user, company_id, subfolders, quota_bytes, retention_days)
 
 
 def set_up_by_the_portal(*, company_id, subfolders=SUBFOLDERS, quota_bytes=None):
-    """set_up for the portal's commands: without a check of rights, and without a user in the log.
+    """set_up for the portal's commands: without a check of rights, and without a user in the log. Files are kept.
 
     Raises Http404 or Invalid (400).
     """
-    return _set_up(None, company_id, subfolders, quota_bytes)
+    return _set_up(None, company_id, subfolders, quota_bytes, None)
 
 
 @transaction.atomic
-def _set_up(by, company_id, subfolders, quota_bytes):
+def _set_up(by, company_id, subfolders, quota_bytes, retention_days):
     wanted = _by_slug(subfolders)
     if quota_bytes is not None and quota_bytes < 0:
         raise Invalid("quota_bytes", _("A quota is not less than nothing."))
@@ -63,7 +64,9 @@ def _set_up(by, company_id, subfolders, quota_bytes):
     folder = own.filter(slug=company.slug).first() or own.first()
     done = SetUp(folder, is_new=folder is None)
     if done.is_new:
-        facts = {} if quota_bytes is None else {"quota_bytes": quota_bytes}
+        facts = {"retention_days": retention_days}
+        if quota_bytes is not None:
+            facts["quota_bytes"] = quota_bytes
         slug = None if Folder.objects.filter(slug=company.slug).exists() else company.slug
         if slug and slug.startswith(folders.PERSONAL_PREFIX):
             slug = None

@@ -18,6 +18,7 @@ from config.forms import attempt
 from config.sizes import SizeField
 
 from .. import company_folders
+from ..forms.retention import RetentionField
 from ..models import Folder
 from ._lines import folder_line
 
@@ -25,7 +26,7 @@ admin.site.unregister(Company)
 
 
 class SetUpForm(forms.Form):
-    """The subfolders and the quota for a company's folder."""
+    """The subfolders, the quota and the time to keep files of a company's folder."""
 
     subfolders = forms.CharField(
         label=gettext_lazy("Subfolders"),
@@ -42,10 +43,15 @@ class SetUpForm(forms.Form):
         help_text=gettext_lazy("Such as 20 GB, for a folder made now. Empty: as usual. A folder there keeps its own."),
     )
 
+    retention_days = RetentionField(
+        label=gettext_lazy("How long files stay"),
+        help_text=gettext_lazy("Of a folder made now; then its files are deleted. A folder there keeps its own."),
+    )
+
     def facts(self):
         """Keyword arguments for company_folders.set_up."""
         names = company_folders.read_names(self.cleaned_data["subfolders"])
-        return {"subfolders": names, "quota_bytes": self.cleaned_data["quota_bytes"]}
+        return {"subfolders": names} | {name: self.cleaned_data[name] for name in ("quota_bytes", "retention_days")}
 
 
 @admin.register(Company)
