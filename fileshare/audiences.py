@@ -42,6 +42,16 @@ _SIZE = Prepared(
 
 
 @dataclass
+class Seen:
+    """What a page with a drop zone says: the line on who sees the folder, the question before the first upload, and the
+    sentence to tick in its place; the two are "" when there is nothing to ask."""
+
+    line: str
+    question: str = ""
+    consent: str = ""
+
+
+@dataclass
 class Audience:
     """The people who may download what is put into a folder.
 
@@ -57,6 +67,10 @@ class Audience:
     companies: list
     alone: int = 0
     firm: int = 0
+
+    def seen(self, viewer):
+        """The Seen of a page for `viewer`."""
+        return Seen(self.line(viewer), self.question(), self.consent())
 
     def line(self, viewer=None):
         """One sentence for `viewer`, who is a User, or None for somebody without an account.

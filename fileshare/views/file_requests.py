@@ -191,7 +191,7 @@ def _sender_page(request, token, row, sender, *, form=None, refusals=(), status=
         "has_more": len(sent) > SENT_SHOWN,
         "refusals": refusals,
         "door": reverse("request-initiate", args=[token]).removesuffix("/initiate"),
-        "seen": audiences.of_folder(row.folder).line() if sender and not is_over else "",
+        "seen": audiences.Seen(audiences.of_folder(row.folder).line()) if sender and not is_over else None,
         "type_hint": file_types.hint(row.policy),
         "accept": file_types.ACCEPT if row.policy == file_types.OFFICE else "",
         "max_form_bytes": settings.MAX_FORM_UPLOAD_BYTES,

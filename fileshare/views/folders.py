@@ -82,13 +82,10 @@ def seen_by(request, slug):
 
 def upload_context(folder, subfolder, *, user):
     """What the templates of the drop zone and of its form without scripts need, and the line on who sees the folder."""
-    audience = audiences.of_folder(folder)
     initial = {"folder_id": folder.pk, "subfolder_id": subfolder and subfolder.pk}
     return {
         "upload_form": UploadForm(initial=initial, policy=folder.type_policy) if folder.can_upload else None,
         "type_hint": file_types.hint(folder.type_policy),
         "max_form_bytes": settings.MAX_FORM_UPLOAD_BYTES,
-        "seen": audience.line(user),
-        "question": audience.question(),
-        "consent": audience.consent(),
+        "seen": audiences.of_folder(folder).seen(user),
     }
