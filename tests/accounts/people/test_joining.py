@@ -155,6 +155,10 @@ def test_where_it_is_closed_nobody_is_invited_or_accepts(settings, people, invit
         invitations.invite(by=people["super"], email="new@example.org", name="New")
     with pytest.raises(SignupClosed):
         invitations.invite_again(by=people["super"], user_id=invited.pk)
+    token = token_of(mail.link_for(invited, "invitation"))
+    with pytest.raises(SignupClosed):
+        invitations.accept(token=token, new_password=NEW["password"])
+    assert Client().get("/invitation", {"token": token}).status_code == 403, "before a password is typed in vain"
     assert accept(invited).status_code == 403
 
     assert not User.objects.get(pk=invited.pk).is_active
