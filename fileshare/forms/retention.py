@@ -21,7 +21,7 @@ class RetentionInput(forms.MultiWidget):
     """A list of the usual times, and a field for another number of days, which counts when the list says so."""
 
     def __init__(self):
-        limits = {"min": 1, "max": MAX_RETENTION_DAYS}
+        limits = {"min": 1, "max": MAX_RETENTION_DAYS, "placeholder": _("days")}
         other = forms.NumberInput(attrs={**limits, "aria-label": _("Number of days"), "class": "other-days"})
         super().__init__({"": forms.Select(choices=CHOICES), OTHER: other})
 
