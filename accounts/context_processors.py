@@ -1,8 +1,14 @@
-"""Template variables about the signed-in user's notices, for every page."""
+"""Template variables for every page: about new accounts, and about the signed-in user's notices."""
 
 from django.utils.functional import SimpleLazyObject
 
 from .notices import live_count, notifications
+from .people import joining as who_joins
+
+
+def joining(request):
+    """Give `signup_is_open`: whether pages offer to sign up."""
+    return {"signup_is_open": who_joins.is_open()}
 
 
 def notices(request):

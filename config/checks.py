@@ -160,6 +160,31 @@ def parts_fit_the_place(app_configs, **options):
     return [_warn(number, text, hint) for applies, number, text, hint in rules if applies]
 
 
+def who_may_join():
+    """Who gets an account (SIGNUP), and why: a sentence for the operator."""
+    words = {
+        "open": "everybody who signs up gets an account",
+        "invited": "only invited people get an account",
+        "closed": "nobody gets an account",
+    }
+    if settings.SIGNUP_IS_SET:
+        why = "as it is set"
+    elif settings.SITE_IS_LOCAL:
+        why = "the default where only this machine can reach the portal"
+    else:
+        why = "the default where other machines can reach the portal"
+    return f"SIGNUP={settings.SIGNUP}, {why}: {words[settings.SIGNUP]}."
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def signup_is_told(app_configs, **options):
+    """I001 tells who gets an account, and why. W017 in its place when strangers do on a portal that they can reach."""
+    if settings.SIGNUP == "open" and not settings.SITE_IS_LOCAL:
+        hint = "Such people see the folder Client documents. Set SIGNUP=invited unless that is what you want."
+        return [_warn(17, who_may_join(), hint)]
+    return [checks.Info(who_may_join(), id="config.I001")]
+
+
 @checks.register(checks.Tags.security)
 def limits_exist(app_configs, **options):
     """W016 for a RATE_<NAME> that has no effect, because no app has a limit of that name."""

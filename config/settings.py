@@ -173,6 +173,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "config.context_processors.site",
+                "accounts.context_processors.joining",
                 "accounts.context_processors.notices",
             ],
         },
@@ -305,6 +306,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# Who may get an account (accounts.people.joining): everybody where only this machine can reach the portal, also in the
+# demo; elsewhere only invited people.
+SIGNUP = env.one_of("SIGNUP", "", ["", "open", "invited", "closed"])
+SIGNUP_IS_SET = bool(SIGNUP)
+if not SIGNUP_IS_SET:
+    SIGNUP = "open" if SITE_IS_LOCAL else "invited"
 EXPOSE_VERIFICATION_LINK = env.switch("EXPOSE_VERIFICATION_LINK", DEBUG)
 if EXPOSE_VERIFICATION_LINK and not SITE_IS_LOCAL:
     raise ImproperlyConfigured("EXPOSE_VERIFICATION_LINK=1 lets anybody own any address: allowed on loopback only.")

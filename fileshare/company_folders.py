@@ -47,11 +47,12 @@ def set_up(*, user, company_id, **wishes):
 
 
 @transaction.atomic
-def make(*, by, company_id, subfolders=None, quota_bytes=None, may_send=False, staff=False):
+def make(*, by, company_id, subfolders=None, quota_bytes=None, retention_days=None, may_send=False, staff=False):
     """set_up without the check of rights. `by` is None for the portal's commands. Returns a SetUp.
 
     The folder is the one with the company's slug, else its oldest folder, else a new one. `quota_bytes`, when given,
-    is the quota of a new folder; an existing folder keeps its own. `subfolders` are names, without them
+    is the quota of a new folder, `retention_days` how long it keeps files (None: until somebody deletes them); an
+    existing folder keeps its own. `subfolders` are names, without them
     settings.COMPANY_SUBFOLDERS; one exists when the folder has one with the same slug. With `may_send` the company's
     people may upload to the folder, with `staff` the role ops may upload to it and download from it. Two calls at once
     create only one of each. Raises Http404 or Invalid (400).
@@ -64,7 +65,9 @@ def make(*, by, company_id, subfolders=None, quota_bytes=None, may_send=False, s
     folder = own.filter(slug=company.slug).first() or own.first()
     done = SetUp(folder, is_new=folder is None)
     if done.is_new:
-        facts = {} if quota_bytes is None else {"quota_bytes": quota_bytes}
+        facts = {"retention_days": retention_days}
+        if quota_bytes is not None:
+            facts["quota_bytes"] = quota_bytes
         slug = None if Folder.objects.filter(slug=company.slug).exists() else company.slug
         if slug and slug.startswith(folders.PERSONAL_PREFIX):
             slug = None

@@ -8,9 +8,8 @@ notice stores the time up to which it tells (`until`). So no user is told the sa
 killed or two workers run it at once.
 """
 
+from collections import Counter
 from datetime import datetime, time, timedelta
-from itertools import groupby
-from operator import itemgetter
 
 from django.core.cache import cache
 from django.db import transaction
@@ -22,7 +21,7 @@ from accounts.models import User
 from accounts.notices.notifications import notify, notify_many
 
 from . import new_file_letters
-from .models import File, Folder
+from .models import File, Folder, ScanState
 
 BATCH = 500
 NEARLY_FULL_PERCENT = 90
@@ -33,7 +32,7 @@ MEMORY = timedelta(days=1)
 TOLD_UNTIL = "fileshare.news.told-until"
 # At most this many new files of a folder are counted.
 MOST_FILES = 1000
-EXPIRY_DAYS = 3
+EXPIRY_DAYS = 7
 
 
 def tell_of_little_room(*, folder_id, taken_bytes):
@@ -123,7 +122,7 @@ def readers_of(folder):
 
 def _batches(people):
     """Yield `people` in lists of at most BATCH users, with one query for each list."""
-    people = people.only("pk", "email", "language", "is_active").order_by("pk")
+    people = people.only("pk", "email", "language", "is_active", "company").order_by("pk")
     last = None
     while batch := list((people if last is None else people.filter(pk__gt=last))[:BATCH]):
         yield batch
@@ -191,60 +190,83 @@ def _moment(text):
 
 
 def tell_of_expiring_files(*, now=None):
-    """Notify users of their files that expire within three days, one notice per folder. Returns how many were told.
+    """Notify whoever uploaded or may download files that expire within a week. Returns how many were told.
 
-    An unread notice is updated with the present number. After it is read, only days that it did not cover give a new
-    one. So it does not matter how often this runs. A file uploaded later that expires on a day already covered is not
-    announced, for example one that is kept for less than three days.
+    Everybody gets one notice of all their folders, at most one a day. An unread notice is updated with the present
+    number. A read one is followed, from the next day on, by one of the days that have more files than it told of. So it
+    does not matter how often this runs. Supers are told as uploaders, or where they hold a grant.
     """
     now = now or timezone.now()
-    last_day = (now + timedelta(days=EXPIRY_DAYS)).date()
-    end = datetime.combine(last_day, time.max, tzinfo=now.tzinfo)
-    rows = (
-        File.objects.not_held()
-        .filter(deleted_at=None, expires_at__gt=now, expires_at__lte=end, uploaded_by__is_active=True)
-        .annotate(day=TruncDate("expires_at"))
-        .order_by("folder", "uploaded_by", "day")
-        .values("folder", "uploaded_by", "day")
-        .annotate(n=Count("pk"))
-    )
-    told = 0
+    end = datetime.combine((now + timedelta(days=EXPIRY_DAYS)).date(), time.max, tzinfo=now.tzinfo)
+    going = File.objects.not_held().filter(deleted_at=None, expires_at__gt=now, expires_at__lte=end)
+    places = Folder.objects.filter(pk__in=going.values("folder"))
     # Read all rows first: on SQLite no query may stay open while the notices are written.
-    for folder_id, of_folder in groupby(list(rows), key=itemgetter("folder")):
-        folder = Folder.objects.filter(pk=folder_id).first()
-        if folder is None:
-            continue
-        days = {
-            user_id: {row["day"].isoformat(): row["n"] for row in of_user}
-            for user_id, of_user in groupby(of_folder, key=itemgetter("uploaded_by"))
-        }
-        told += _tell_of_expiry(folder, days, last_day.isoformat(), now)
-    return told
-
-
-def _tell_of_expiry(folder, days_of, until, now):
-    def payload_of(user, earlier):
-        days = days_of[user.pk]
-        told = earlier.payload.get("until", "") if earlier else ""
-        fresh = {day: n for day, n in days.items() if day > told}
-        if not fresh:
-            return None
-        counted = days if earlier is not None and not earlier.is_read else fresh
-        return {
-            "folder": folder.name,
-            "folder_slug": folder.slug,
-            "count": sum(counted.values()),
-            "date": max(counted),
-            "until": until,
-        }
-
-    ids, told = sorted(days_of), 0
-    for start in range(0, len(ids), BATCH):
-        batch = User.objects.filter(pk__in=ids[start : start + BATCH]).order_by("pk")
+    goers = _Goers(going)
+    people = places.readers() | User.objects.filter(pk__in=going.values("uploaded_by"), is_active=True)
+    told = 0
+    for batch in _batches(people):
+        reach = places.reach(batch)
         told += notify_many(
-            batch, "file_expiring", about=str(folder.pk), since=now - timedelta(days=30), payload_of=payload_of
+            batch,
+            "file_expiring",
+            about="expiry",
+            since=now - timedelta(days=30),
+            payload_of=lambda user, earlier, reach=reach: _expiry(goers.of(user.pk, reach[user.pk]), earlier, now),
         )
     return told
+
+
+class _Goers:
+    """How many files go on which day, for each person: {day: {(name, slug) of a folder: number}}.
+
+    Who may download from a folder is told of its clean files and of all they uploaded; other uploaders of their own.
+    """
+
+    def __init__(self, going):
+        self._named, self._shown, self._own = {}, {}, {}
+        dated = going.annotate(day=TruncDate("expires_at")).order_by()
+        place = ("folder", "folder__name", "folder__slug")
+        rows = dated.values_list(*place, "uploaded_by", "scan_state", "day").annotate(n=Count("pk"))
+        for folder, name, slug, uploader, scan_state, day, n in rows:
+            self._named[folder] = (name, slug)
+            is_clean, fact = scan_state == ScanState.CLEAN, (day.isoformat(), n)
+            if is_clean:
+                self._shown.setdefault(folder, []).append(fact)
+            self._own.setdefault(uploader, []).append((folder, is_clean, *fact))
+
+    def of(self, user_id, reach):
+        """For one person, who may download from the folders of the ids `reach`."""
+        found = {}
+        facts = [(folder, *fact) for folder in reach for fact in self._shown.get(folder, ())]
+        facts += [
+            (folder, day, n)
+            for folder, is_clean, day, n in self._own.get(user_id, ())
+            if folder not in reach or not is_clean
+        ]
+        for folder, day, n in facts:
+            found.setdefault(day, Counter())[self._named[folder]] += n
+        return found
+
+
+def _expiry(going, earlier, now):
+    """The payload for what goes, {day: {(name, slug) of a folder: number}}; None when there is nothing new to tell."""
+    days, today = {day: sum(of_day.values()) for day, of_day in going.items()}, now.date().isoformat()
+    told = earlier.payload.get("days", {}) if earlier else {}
+    fresh = {day: n - told.get(day, 0) for day, n in days.items() if n > told.get(day, 0)}
+    is_read = earlier is not None and earlier.is_read
+    if not fresh or (is_read and earlier.payload.get("told_on") == today):
+        return None
+    counted = fresh if is_read else days
+    where = sorted({folder for day in counted for folder in going[day]})
+    return {
+        "count": sum(counted.values()),
+        "folders": len(where),
+        "folder": where[0][0],
+        "folder_slug": where[0][1],
+        "date": max(counted),
+        "days": days,
+        "told_on": today,
+    }
 
 
 # --- Grants to a role or a company ------------------------------------------------------------------

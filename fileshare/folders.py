@@ -8,9 +8,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import DateTimeField, F, Value
+from django.db.models.functions import Coalesce, Greatest, Least
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -29,6 +31,8 @@ from .models import DOCUMENTS_SLUG, Folder, FolderPermission, Subfolder, TypePol
 from .models.folders import PERSONAL_NAME
 
 PERSONAL_PREFIX = "u-"
+# People are told of a file a week before it expires. With a day more none is too late.
+LEAST_WARNING = timedelta(days=8)
 
 
 def personal_folder(user):
@@ -108,8 +112,9 @@ def make_folder(*, by, name, slug=None, company=None, **facts):
 def change_folder(*, user, folder_id, **changes):
     """Change name, slug, description, company_id, quota_bytes, retention_days or type_policy. Returns the Folder.
 
-    A new retention also changes when the folder's present files expire. Objects in the store keep the old slug in
-    their keys. Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
+    A new retention also changes when the folder's present files expire. None expires within LEAST_WARNING because of
+    it, so that whom it concerns is told (fileshare.folder_notices) before it is gone. Objects in the store keep the old
+    slug in their keys. Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
     """
     folder = _manageable(user, folder_id)
     if "name" in changes:
@@ -128,8 +133,7 @@ def change_folder(*, user, folder_id, **changes):
         folder.company = company
     days = changes.get("retention_days", folder.retention_days)
     if days != folder.retention_days:
-        expires = None if days is None else F("uploaded_at") + timedelta(days=days)
-        folder.files.update(expires_at=expires)
+        folder.files.update(expires_at=None if days is None else _expiry_after(days))
         # Update the bucket's expiry rules. Otherwise it might remove objects before the new retention is over.
         send_after_commit("fileshare.tasks.refresh_expiry")
     for name, value in changes.items():
@@ -138,6 +142,12 @@ def change_folder(*, user, folder_id, **changes):
     after = {name: getattr(folder, name) for name in asked}
     record(Action.FOLDER_CHANGED, user=user, target=folder, folder=folder, before=before, after=after)
     return folder
+
+
+def _expiry_after(days):
+    """An expression for a file row: when it expires in a folder that keeps files for `days` from now on."""
+    warned = Value(timezone.now() + LEAST_WARNING, output_field=DateTimeField())
+    return Greatest(F("uploaded_at") + timedelta(days=days), Least(Coalesce("expires_at", warned), warned))
 
 
 def _save(folder):

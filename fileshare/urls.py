@@ -9,6 +9,7 @@ urlpatterns = [
     path("fileshare/", folders.folder_list, name="folders"),
     path("fileshare/<slug:slug>/", folders.folder, name="folder"),
     path("fileshare/<slug:slug>/<slug:subfolder_slug>/", folders.folder, name="subfolder"),
+    path("fileshare/<slug:slug>/seen-by", folders.seen_by, name="folder-seen-by"),
     path("fileshare/<slug:slug>/download.zip", archives.download_folder, name="folder-download"),
     path(
         "fileshare/<slug:slug>/<slug:subfolder_slug>/download.zip", archives.download_folder, name="subfolder-download"

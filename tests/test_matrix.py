@@ -189,6 +189,7 @@ PAGES = {
     "fileshare/": LOGIN_FIRST(200),
     "fileshare/<slug:slug>/": [302, 302, 404, 200, 404, 404, 200, 200],
     "fileshare/<slug:slug>/<slug:subfolder_slug>/": [302, 302, 404, 200, 404, 404, 200, 200],
+    "fileshare/<slug:slug>/seen-by": [302, 302, 404, 403, 404, 404, 200, 200],
     "fileshare/<slug:slug>/download.zip": LOGIN_FIRST(405),
     "fileshare/<slug:slug>/<slug:subfolder_slug>/download.zip": LOGIN_FIRST(405),
     "files/": LOGIN_FIRST(200),

@@ -35,8 +35,8 @@ class Kind:
 
     `mail` is when it goes out by mail unless the user chose otherwise, `for_staff` the same for ops and supers where it
     differs; `mail` is None for a kind that always has an e-mail of its own. `mails(facts)` is False for a single notice
-    that has one. `sentence(facts)` and `url(facts)` take the payload. `can_be_off` is False for kinds about the security
-    of the account: users cannot switch them off.
+    that has one. `sentence(facts)` and `url(facts)` take the payload. `can_be_off` is False for kinds about the
+    security of the account: users cannot switch them off.
     """
 
     name: str

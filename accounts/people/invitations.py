@@ -15,6 +15,7 @@ from audit.log import record, record_many
 from config.access import get_visible
 from config.errors import Conflict, Refused
 
+from . import joining
 from .roles import assert_super, company_of, roles_named
 
 
@@ -39,7 +40,7 @@ def invite(*, by, email, name, roles=(), company_id=None):
     """Make an inactive account without a password, and mail its owner a link. Returns the User.
 
     An unconfirmed sign-up with this address becomes the invited account. `roles` are names. Raises PermissionDenied
-    unless `by` is a super, Invalid (400), AddressTaken (409).
+    unless `by` is a super, SignupClosed (403), Invalid (400), AddressTaken (409).
     """
     assert_super(by)
     people = {clean_email(email): clean_name(name)}
@@ -50,9 +51,10 @@ def invite(*, by, email, name, roles=(), company_id=None):
 def make_invited(*, by, people, roles=(), company=None):
     """invite without the check of rights, for many, in the caller's transaction. Returns the Users.
 
-    `people` is {address: name}, both clean. The number of queries does not grow with it. Raises Invalid (400) for a
-    role, and AddressTaken (409) with all the addresses that have accounts; then nobody is invited.
+    `people` is {address: name}, both clean. The number of queries does not grow with it. Raises SignupClosed (403),
+    Invalid (400) for a role, and AddressTaken (409) with all the addresses that have accounts; then nobody is invited.
     """
+    joining.assert_invitations()
     found = roles_named(roles)
     # Lock in a fixed order, so that two lists with the same addresses wait for each other and do not deadlock.
     there = User.objects.filter(email__in=people).order_by("pk").select_for_update(no_key=True)
@@ -95,7 +97,7 @@ def _invited(user_id):
 def invite_again(*, by, user_id):
     """Mail a new link to an invited user; earlier links stop working. Returns the User.
 
-    Raises PermissionDenied unless `by` is a super, Http404, NotInvited (409).
+    Raises PermissionDenied unless `by` is a super, SignupClosed (403), Http404, NotInvited (409).
     """
     assert_super(by)
     return invite_once_more(by=by, user_id=user_id)
@@ -103,6 +105,7 @@ def invite_again(*, by, user_id):
 
 def invite_once_more(*, by, user_id):
     """invite_again without the check of rights, in the caller's transaction."""
+    joining.assert_invitations()
     user = _invited(user_id)
     user.set_unusable_password()
     user.save(update_fields=["password", "updated_at"])
@@ -132,8 +135,10 @@ def withdraw(*, by, user_id):
 def accept(*, token, new_password):
     """Accept the invitation of a mailed token: set the password and activate the account. Returns the User.
 
-    Raises LinkBad (400), LinkExpired or LinkUsed (410), or WeakPassword (400), after which the link still works.
+    Raises SignupClosed (403), LinkBad (400), LinkExpired or LinkUsed (410), or WeakPassword (400). After the first and
+    the last the link still works.
     """
+    joining.assert_invitations()
     user = mailed_links.read_link_token(token, mailed_links.INVITE, users=User.objects.select_for_update(no_key=True))
     passwords.check_new(new_password, user=user, field="new_password")
     user.set_password(new_password)

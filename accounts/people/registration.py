@@ -20,6 +20,8 @@ from audit.log import record
 from config.errors import Invalid
 from config.http.throttling import is_used_up
 
+from . import joining
+
 UNCONFIRMED_DAYS = 30
 
 
@@ -30,8 +32,11 @@ def sign_up(*, email, password, name):
     the shape of the link are the same.
 
     A second sign-up before the address is proved replaces name and password and makes earlier links stale. So a link
-    only ever activates the password of the sign-up that it was mailed for. Raises WeakPassword (400).
+    only ever activates the password of the sign-up that it was mailed for.
+
+    Raises SignupClosed (403), WeakPassword (400).
     """
+    joining.assert_open()
     email, name = clean_email(email), clean_name(name)
     passwords.check_new(password, user=User(email=email, name=name))
     hashed = make_password(password)
@@ -70,8 +75,9 @@ def _sign_up(*, email, hashed, name):
 def verify_email(*, token):
     """Activate the account of a mailed token. Returns the User.
 
-    Raises LinkBad (400), LinkExpired or LinkUsed (410).
+    Raises LinkBad (400), LinkExpired or LinkUsed (410), SignupClosed (403) when sign-up was closed meanwhile.
     """
+    joining.assert_open()
     user = mailed_links.read_link_token(token, mailed_links.VERIFY, users=User.objects.select_for_update(no_key=True))
     user.email_verified_at, user.is_active = timezone.now(), True
     user.save(update_fields=["email_verified_at", "is_active", "updated_at"])

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.credentials import lockout, passwords
 from accounts.notices import mailed_links
-from accounts.people import registration
+from accounts.people import joining, registration
 from accounts.second_factors import passkeys
 from accounts.signing_in import sign_in
 from config.errors import Refused
@@ -35,6 +35,7 @@ def signup(request):
     """Sign up; the answer is the same whether or not the address is taken."""
     if request.user.is_authenticated:
         return redirect("home")
+    joining.assert_open()
     form = SignupForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         throttle(request, "signup")

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.credentials import passwords
 from accounts.notices import mailed_links
+from accounts.people import joining
 from accounts.signing_in import sign_in
 from config.errors import Refused
 from config.forms import attempt
@@ -20,6 +21,7 @@ from .auth import link_state
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request):
     """Choose a password for an account that a super made, and be signed in. Only opening it leaves the link valid."""
+    joining.assert_invitations()
     state, status, user = "ask", 200, None
     token = request.POST.get("token", "") if request.method == "POST" else request.GET.get("token", "")
     form = InvitationForm(request.POST or None, initial={"token": token})

@@ -17,6 +17,7 @@ from config.admin.operations import OperationsAdmin, OperationsForm
 from config.sizes import SizeField
 
 from .. import folders, holds
+from ..forms.retention import RetentionField, RetentionInput
 from ..models import File, Folder, FolderPermission, PermissionType, Subfolder
 
 NEARLY_FULL_PERCENT = 90
@@ -69,16 +70,19 @@ class FolderForm(OperationsForm):
     names = {"company_id": "company"}
 
     class Meta:
-        labels = {"quota_bytes": gettext_lazy("Quota"), "retention_days": gettext_lazy("Days a file stays")}
+        labels = {"quota_bytes": gettext_lazy("Quota"), "retention_days": gettext_lazy("How long files stay")}
         help_texts = {
             "name": gettext_lazy("As people know it. It can be changed at any time."),
             "slug": gettext_lazy("Its short name in addresses. Left empty, it is made from the name."),
             "company": gettext_lazy("Every person of the company may download from the folder, without a permission."),
             "type_policy": gettext_lazy("Which kinds of files it takes."),
-            "retention_days": gettext_lazy("Then a file is deleted. Empty: it stays until somebody deletes it."),
+            "retention_days": gettext_lazy(
+                "Then a file is deleted; whom it concerns is told a week before. A shorter time leaves present files "
+                "8 days at least."
+            ),
             "quota_bytes": gettext_lazy("How much it may hold, such as 500 MB or 20 GB."),
         }
-        field_classes = {"quota_bytes": SizeField}
+        field_classes = {"quota_bytes": SizeField, "retention_days": RetentionField}
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -217,6 +221,8 @@ class FolderAdmin(SeveralAtOnce, OperationsAdmin):
         if db_field.name == "quota_bytes":
             # Replace the admin's widget for numbers: it does not accept a unit such as GB.
             kwargs["widget"] = forms.TextInput
+        if db_field.name == "retention_days":
+            kwargs["widget"] = RetentionInput
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def has_delete_permission(self, request, obj=None):

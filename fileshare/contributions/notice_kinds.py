@@ -76,20 +76,38 @@ def _waiting(facts):
 
 
 def _expires(facts):
-    day = facts["date"]
+    told = Facts(facts, count=facts.count, folders=_folders_of(facts))
     try:
-        day = date_format(date.fromisoformat(day), "DATE_FORMAT")
+        told["date"] = date_format(date.fromisoformat(facts["date"]), "DATE_FORMAT")
     except (TypeError, ValueError):
-        return ngettext(
-            "%(count)s of your files in the folder “%(folder)s” expires soon.",
-            "%(count)s of your files in the folder “%(folder)s” expire soon.",
+        if told["folders"] > 1:
+            return _("%(count)s files in %(folders)s of your folders will soon be deleted.") % told
+        return (
+            ngettext(
+                "%(count)s file in the folder “%(folder)s” will soon be deleted.",
+                "%(count)s files in the folder “%(folder)s” will soon be deleted.",
+                facts.count,
+            )
+            % told
+        )
+    if told["folders"] > 1:
+        return _("%(count)s files in %(folders)s of your folders will be deleted by %(date)s.") % told
+    return (
+        ngettext(
+            "%(count)s file in the folder “%(folder)s” will be deleted by %(date)s.",
+            "%(count)s files in the folder “%(folder)s” will be deleted by %(date)s.",
             facts.count,
-        ) % Facts(facts, count=facts.count)
-    return ngettext(
-        "%(count)s of your files in the folder “%(folder)s” expires by %(date)s.",
-        "%(count)s of your files in the folder “%(folder)s” expire by %(date)s.",
-        facts.count,
-    ) % Facts(facts, count=facts.count, date=day)
+        )
+        % told
+    )
+
+
+def _folders_of(facts):
+    return Facts(count=facts["folders"]).count
+
+
+def _expiry_page(facts):
+    return (page("folders") if _folders_of(facts) > 1 else _folder)(facts)
 
 
 def _quarantined(facts):
@@ -225,12 +243,12 @@ KINDS = (
     ),
     Kind(
         "file_expiring",
-        gettext_lazy("Your files are about to expire"),
-        "uploads",
+        gettext_lazy("Files in your folders are about to be deleted"),
+        "folders",
         "clock",
         DIGEST,
         _expires,
-        _folder,
+        _expiry_page,
     ),
     Kind(
         "quota_near_full",

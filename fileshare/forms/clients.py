@@ -10,9 +10,11 @@ from config.sizes import SizeField
 from fileshare import company_folders
 from fileshare.desk import clients, people_lists
 
+from .retention import RetentionField
+
 
 class SetUpForm(forms.Form):
-    """The subfolders and the quota for a company's folder, and whether its people may upload to it."""
+    """The subfolders of a company's folder, its quota, how long it keeps files, and whether its people may upload."""
 
     subfolders = forms.CharField(
         label=gettext_lazy("Subfolders"),
@@ -29,6 +31,10 @@ class SetUpForm(forms.Form):
         help_text=gettext_lazy("Such as 20 GB, for a folder made now. Empty: as usual. A folder there keeps its own."),
     )
 
+    retention_days = RetentionField(
+        label=gettext_lazy("How long files stay"),
+        help_text=gettext_lazy("Of a folder made now; then its files are deleted. A folder there keeps its own."),
+    )
     may_send = forms.BooleanField(
         label=gettext_lazy("They may send files"),
         required=False,

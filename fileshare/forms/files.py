@@ -16,7 +16,7 @@ class TagsInput(forms.TextInput):
 
 
 class UploadForm(forms.Form):
-    """One file to upload; the ids name the folder and subfolder."""
+    """One file to upload; the ids name the folder and subfolder. `agreed` is ticked where many will see the file."""
 
     file = forms.FileField(label=_("File"), allow_empty_file=True, max_length=None)
     tags = forms.CharField(
@@ -26,6 +26,7 @@ class UploadForm(forms.Form):
         help_text=_("Separated by commas; every file you add gets them."),
         widget=TagsInput,
     )
+    agreed = forms.BooleanField(required=False)
     folder_id = forms.UUIDField(required=False, widget=forms.HiddenInput)
     subfolder_id = forms.UUIDField(required=False, widget=forms.HiddenInput)
 

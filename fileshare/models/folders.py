@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Company, Role, User
-from accounts.models.roles import OPS
+from accounts.models.roles import CLIENT, OPS
 
 from .grants import QuotaGrant
 from .holds import Hold
@@ -157,6 +157,16 @@ class FolderQuerySet(models.QuerySet):
         )
         return User.objects.filter(may, is_active=True)
 
+    def audience(self):
+        """Active users who may download from at least one of these folders: readers, owners and supers."""
+        owners = self.order_by().filter(owner__isnull=False).values("owner")
+        return self.readers() | User.objects.filter(Q(is_superuser=True) | Q(pk__in=owners), is_active=True)
+
+    def for_everybody(self):
+        """Folders that everybody with an account may download from: the role client may, which a sign-up gives."""
+        grants = FolderPermission.objects.filter(role__name=CLIENT, permission_type=PermissionType.DOWNLOAD)
+        return self.filter(Exists(grants.filter(folder=OuterRef("pk"))))
+
     def clients(self):
         """The readers of these folders who have verified their e-mail address; supers and ops are left out."""
         return self.readers().filter(
@@ -241,7 +251,7 @@ class FolderQuerySet(models.QuerySet):
         return self.annotate(granted_bytes=_granted_now())
 
     def with_rights(self, user):
-        """Annotated with_quota and with can_download, can_upload and can_manage for `user`.
+        """Annotated with_quota and with can_download, can_upload and can_manage for `user`, and is_for_everybody.
 
         Company and owner are joined, subfolders prefetched.
         """
@@ -249,6 +259,7 @@ class FolderQuerySet(models.QuerySet):
             "can_download": self.model.objects.downloadable_by(user),
             "can_upload": self.model.objects.uploadable_by(user),
             "can_manage": self.model.objects.manageable_by(user),
+            "is_for_everybody": self.model.objects.for_everybody(),
         }
         return (
             self.with_quota()
@@ -364,6 +375,11 @@ class Folder(models.Model):
     def granted_bytes(self):
         """The bytes that active grants add now. Costs a query unless the row came from with_quota."""
         return self.grants.active().total()
+
+    @cached_property
+    def is_for_everybody(self):
+        """True when everybody with an account may download. Costs a query unless the row came from with_rights."""
+        return type(self).objects.filter(pk=self.pk).for_everybody().exists()
 
     @property
     def room_bytes(self):

@@ -3,7 +3,7 @@
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from .. import folders, lists
+from .. import audiences, folders, lists
 
 RECENT = 10
 FOLDERS = 12
@@ -15,7 +15,7 @@ def home(request):
     if not request.user.is_authenticated:
         return render(request, "landing.html")
     personal = folders.personal_folder(request.user)
-    rows = lists.folders_seen_by(request.user, 0, FOLDERS)
+    rows = audiences.told_of_everybody(lists.folders_seen_by(request.user, 0, FOLDERS))
     recent = lists.COUNTED_FILES.page(
         user=request.user, places=lists.places_of(request.user), request=request, default_limit=RECENT
     )

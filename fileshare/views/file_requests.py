@@ -19,6 +19,7 @@ from config.errors import Invalid, Refused
 from config.forms import attempt
 from config.http.throttling import throttle
 from config.http.view_facts import says
+from fileshare import audiences
 from fileshare.content import file_types
 from fileshare.requests import addresses, file_requests, invitations, sender_cookies, senders
 from fileshare.space.request_room import RequestOver
@@ -67,13 +68,15 @@ def _places(user, *, named=""):
 
     At most MAX_PLACES folders are listed, and in addition the folder whose id is `named`.
     """
-    rows = Folder.objects.uploadable_by(user).exclude(owner=user).in_order().prefetch_related("subfolders")
+    mine = Folder.objects.uploadable_by(user).exclude(owner=user)
+    rows = mine.with_rights(user).in_order()
     folders = list(rows[:MAX_PLACES])
     if is_uuid(named) and UUID(named) not in [folder.pk for folder in folders]:
         folders += rows.filter(pk=named)
     places = []
-    for folder in folders:
-        places.append((str(folder.pk), folder.name))
+    for folder in audiences.told_of_everybody(folders):
+        seen_by = getattr(folder, "seen_by", "")
+        places.append((str(folder.pk), f"{folder.name} · {seen_by}" if seen_by else folder.name))
         places += [(f"{folder.pk}/{child.pk}", f"{folder.name} / {child.name}") for child in folder.subfolders.all()]
     return places
 
@@ -188,6 +191,7 @@ def _sender_page(request, token, row, sender, *, form=None, refusals=(), status=
         "has_more": len(sent) > SENT_SHOWN,
         "refusals": refusals,
         "door": reverse("request-initiate", args=[token]).removesuffix("/initiate"),
+        "seen": audiences.Seen(audiences.of_folder(row.folder).line()) if sender and not is_over else None,
         "type_hint": file_types.hint(row.policy),
         "accept": file_types.ACCEPT if row.policy == file_types.OFFICE else "",
         "max_form_bytes": settings.MAX_FORM_UPLOAD_BYTES,

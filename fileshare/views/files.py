@@ -16,7 +16,7 @@ from config.errors import Invalid
 from config.forms import attempt
 from config.http.throttling import throttle
 from config.http.view_facts import says
-from fileshare import files, folders, holds, tags
+from fileshare import audiences, files, folders, holds, tags
 from fileshare.incoming import completion, uploads
 from fileshare.outgoing import downloads
 
@@ -128,6 +128,7 @@ def upload(request):
         folder_id=facts["folder_id"] or folders.personal_folder(request.user).pk,
         subfolder_id=facts["subfolder_id"],
     )
+    audiences.assert_agreed(place.folder, agreed=facts["agreed"])
     upload = facts["file"]
     row = completion.receive(
         user=request.user,

@@ -67,6 +67,11 @@ def choose(page, *paths):
     page.locator("#upload-file").set_input_files([str(path) for path in paths])
 
 
+def agree(page):
+    """Say yes to the question before the first upload to a folder that people of several companies see."""
+    page.get_by_role("dialog").get_by_role("button", name="Upload", exact=True).click()
+
+
 def upload_row(page, name):
     """The row of one upload in the list below the drop zone."""
     return page.locator(".upload-row[data-state]").filter(has=page.get_by_text(name, exact=True))

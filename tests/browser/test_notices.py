@@ -136,6 +136,7 @@ def test_without_scripts_everything_is_there(visit, user):
     expect(page.get_by_text("Nothing unread")).to_be_visible()
 
     page.goto("/profile/notifications")
-    page.get_by_role("radio", name="Your files are about to expire: Not by e-mail").check()
+    choice = page.get_by_role("radio", name="Files in your folders are about to be deleted: Not by e-mail")
+    choice.check()
     page.get_by_role("main").get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("radio", name="Your files are about to expire: Not by e-mail")).to_be_checked()
+    expect(choice).to_be_checked()

@@ -61,7 +61,17 @@ def test_pages_of_somebody_signed_in(visit, look, people, company_folder, report
 
     page = visit(super_, **look)
     folder = company_folder.get_absolute_url()
-    paths = ["/", "/fileshare/", folder, f"{folder}contracts/", "/files/", "/files/trash/", report.get_absolute_url()]
+    paths = [
+        "/",
+        "/fileshare/",
+        folder,
+        f"{folder}contracts/",
+        f"{folder}seen-by",
+        "/fileshare/documents/",
+        "/files/",
+        "/files/trash/",
+        report.get_absolute_url(),
+    ]
     for path in [*paths, "/notifications", "/profile"]:
         assert_good(page, path)
     watch.expect("404 GET .*/files/")

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from accounts.models import User
 from fileshare.models import File
-from tests.browser.steps import choose, download, drop, link_in_letter, log_in, press, sign_up, upload_row
+from tests.browser.steps import agree, choose, download, drop, link_in_letter, log_in, press, sign_up, upload_row
 from tests.factories import DOCX, PASSWORD
 from tests.fakes import documents
 
@@ -18,6 +18,7 @@ def test_a_newcomer_downloads_what_ops_dropped_on_the_page(page, visit, people):
     ops = visit(people["ops"])
     ops.goto("/fileshare/documents/")
     drop(ops, ("Terms.docx", DOCX, content))
+    agree(ops)
     expect(upload_row(ops, "Terms.docx")).to_have_attribute("data-state", "done")
     expect(ops.get_by_role("link", name="Terms.docx", exact=True)).to_be_visible()
 
@@ -44,11 +45,13 @@ def test_the_whole_story_without_scripts(visit, people, watch, tmp_path):
     ops.goto("/fileshare/documents/")
     log_in(ops, people["ops"].email)
     ops.get_by_label("Choose a file to upload").set_input_files(bad)
+    ops.get_by_label("may see this file.").check()
     watch.expect("415 POST .*/files/upload")
     press(ops, "Upload")
     expect(ops.get_by_role("heading", name="This kind of file is not accepted")).to_be_visible()
     ops.get_by_role("link", name="Go back and try again").click()
     ops.get_by_label("Choose a file to upload").set_input_files(good)
+    ops.get_by_label("may see this file.").check()
     press(ops, "Upload")
     expect(ops.get_by_text("“Plain.docx” is uploaded.")).to_be_visible()
 
@@ -135,6 +138,8 @@ def test_a_file_is_renamed_tagged_and_its_versions_are_listed(visit, people, tmp
         path = tmp_path / "Plan.docx"
         path.write_bytes(documents.docx(text))
         choose(page, path)
+        if text == "first":
+            agree(page)
         expect(page.locator(".upload-row[data-state=done]")).to_have_count(1)
         page.get_by_role("button", name="Clear finished").click()
     expect(page.get_by_text("2 versions")).to_be_visible()

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from fileshare import checksums
 from fileshare.models import File, Upload
 from fileshare.storage import get_store
-from tests.browser.steps import choose, download, drop, press, unfinished_row, upload_row
+from tests.browser.steps import agree, choose, download, drop, press, unfinished_row, upload_row
 from tests.factories import DOCX
 from tests.fakes import documents
 
@@ -319,6 +319,7 @@ def test_a_refused_file_says_why_and_the_others_go_on(visit, people, watch):
         ("Renamed.docx", DOCX, documents.macro_document()),
         ("Two.docx", DOCX, documents.docx("two")),
     )
+    agree(page)
     for name in ("One.docx", "Two.docx"):
         expect(upload_row(page, name)).to_have_attribute("data-state", "done")
     for name in ("Macros.docm", "Renamed.docx"):
@@ -327,3 +328,28 @@ def test_a_refused_file_says_why_and_the_others_go_on(visit, people, watch):
     expect(upload_row(page, "Renamed.docx")).to_contain_text("macro")
     expect(page.locator("[data-part=summary]")).to_have_text("2 of 4 uploaded")
     assert sorted(File.objects.values_list("filename", flat=True)) == ["One.docx", "Two.docx"]
+
+
+def test_before_the_first_upload_that_many_will_see_the_page_asks_once(visit, people):
+    page = visit(people["ops"])
+    page.goto("/fileshare/documents/")
+    dialog = page.get_by_role("dialog")
+
+    drop(page, ("One.docx", DOCX, documents.docx("one")))
+    expect(dialog).to_contain_text("Everybody with an account (6 people of 2 companies) will see these files. Upload?")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".upload-row[data-state]")).to_have_count(0)
+
+    drop(page, ("One.docx", DOCX, documents.docx("one")))
+    agree(page)
+    expect(upload_row(page, "One.docx")).to_have_attribute("data-state", "done")
+    drop(page, ("Two.docx", DOCX, documents.docx("two")))
+    expect(upload_row(page, "Two.docx")).to_have_attribute("data-state", "done")
+    assert sorted(File.objects.values_list("filename", flat=True)) == ["One.docx", "Two.docx"]
+
+
+def test_where_one_company_sees_it_the_page_asks_nothing(page):
+    drop(page, ("One.txt", "text/plain", b"one"))
+
+    expect(upload_row(page, "One.txt")).to_have_attribute("data-state", "done")

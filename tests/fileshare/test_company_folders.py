@@ -12,7 +12,7 @@ from django.http import Http404
 from accounts.models import Company
 from audit.models import Event
 from config.errors import Invalid
-from fileshare import company_folders
+from fileshare import company_folders, folders
 from fileshare.contributions.actions import Action
 from fileshare.models import Folder, Subfolder
 from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory
@@ -258,6 +258,29 @@ def test_several_companies_are_set_up_at_once(admin, people):
 
     assert Folder.objects.filter(company__in=rows).count() == len(rows)
     assert "2 companies have their folders." in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "days"),
+    [({}, None), ({"retention_days": "90"}, 90), ({"retention_days": "other", "retention_days_other": "45"}, 45)],
+)
+def test_a_company_s_folder_keeps_its_files_unless_the_form_says_otherwise(chosen, days, admin):
+    company = CompanyFactory()
+    assert '<option value="" selected>Keep: until somebody deletes them</option>' in (
+        admin.get(address(company)).content.decode()
+    )
+
+    admin.post(address(company), {"subfolders": "a", **chosen})
+
+    assert company.folders.get().retention_days == days
+    admin.post(address(company), {"subfolders": "b", "retention_days": "30"})
+    assert company.folders.get().retention_days == days, "the folder there keeps its own"
+
+
+def test_a_folder_made_without_the_time_has_the_usual_one(people, settings):
+    made = folders.create_folder(user=people["super"], name="Plain")
+
+    assert made.retention_days == settings.DEFAULT_RETENTION_DAYS == 30
 
 
 @pytest.mark.parametrize("who", [None, "ops", "client"])

@@ -137,6 +137,39 @@ def test_numbers_beyond_reason_are_said_beside_their_field(admin, changes):
     assert response.context["adminform"].form.errors.keys() == changes.keys()
 
 
+@pytest.mark.parametrize(
+    ("chosen", "days"),
+    [
+        ({"retention_days": ""}, None),
+        ({"retention_days": "30"}, 30),
+        ({"retention_days": "90"}, 90),
+        ({"retention_days": "365"}, 365),
+        ({"retention_days": "2557"}, 2557),
+        ({"retention_days": "other", "retention_days_other": "45"}, 45),
+        ({"retention_days": "30", "retention_days_other": "45"}, 30),
+    ],
+)
+def test_how_long_files_stay_is_chosen_where_a_folder_is_made(chosen, days, admin):
+    assert admin.post("/admin/fileshare/folder/add/", form(**chosen)).status_code == 302
+
+    folder = Folder.objects.get(slug="new")
+    assert folder.retention_days == days
+    field = admin.get(f"/admin/fileshare/folder/{folder.pk}/change/").context["adminform"].form["retention_days"]
+    known = "" if days is None else str(days)
+    assert f'value="{"other" if days == 45 else known}" selected' in str(field)
+    assert ('value="45"' in str(field)) is (days == 45)
+
+
+@pytest.mark.parametrize("other", ["", "many", "0", "-5", "99999999", "1.5"])
+def test_another_number_of_days_has_to_be_one(other, admin):
+    page = admin.post("/admin/fileshare/folder/add/", form(retention_days="other", retention_days_other=other))
+
+    assert page.status_code == 200
+    assert page.context["adminform"].form.errors.keys() == {"retention_days"}
+    assert 'value="other" selected' in page.content.decode()
+    assert not Folder.objects.filter(slug="new").exists()
+
+
 def test_a_grant_is_taken_back(admin, people):
     folder = FolderFactory()
     permission = grant(folder, PermissionType.DOWNLOAD, user=people["client"])

@@ -216,41 +216,83 @@ def expiring(people, company_folder):
     return make
 
 
-def test_uploaders_hear_once_a_folder_of_what_expires_within_three_days(expiring, people):
-    expiring(2, days=2)
+def test_uploaders_and_readers_hear_once_of_what_goes_within_a_week(expiring, people):
+    expiring(2, days=6)
     expiring(1, days=1)
-    expiring(1, days=5)
+    expiring(1, days=9)
     expiring(1, user="super", days=2)
 
-    assert folder_notices.tell_of_expiring_files() == 2
+    assert folder_notices.tell_of_expiring_files() == 3
     assert folder_notices.tell_of_expiring_files() == 0
 
-    payload = told("file_expiring", people["uploader"]).get().payload
-    assert payload["count"] == 3
-    assert payload["date"] == (timezone.now() + timedelta(days=2)).date().isoformat()
-    assert told("file_expiring", people["super"]).get().payload["count"] == 1
+    assert who_was_told("file_expiring") == ["colleague@example.org", "super@example.org", "uploader@example.org"]
+    for who, count in (("uploader", 4), ("colleague", 4), ("super", 1)):
+        assert told("file_expiring", people[who]).get().payload["count"] == count
+    payload = told("file_expiring", people["colleague"]).get().payload
+    assert payload["date"] == (timezone.now() + timedelta(days=6)).date().isoformat()
+    assert (payload["folders"], payload["folder"], payload["folder_slug"]) == (1, "Baobab", "baobab-files")
+
+
+def test_all_folders_are_told_in_one_notice(expiring, people, company_folder):
+    other = FolderFactory(name="Annexe")
+    grant(other, "download", user=people["colleague"])
+    expiring(2, days=2)
+    expiring(3, user="super", folder=other, days=3)
+    folder_notices.tell_of_expiring_files()
+
+    payload = told("file_expiring", people["colleague"]).get().payload
+    assert (payload["count"], payload["folders"], payload["folder"]) == (5, 2, "Annexe")
+    assert told("file_expiring", people["uploader"]).get().payload["count"] == 2
+
+
+def test_who_only_uploads_hears_of_their_own_files(expiring, people, company_folder):
+    grant(company_folder, "upload", user=people["ops"])
+    expiring(1, user="ops", days=2)
+    expiring(2, days=2)
+    folder_notices.tell_of_expiring_files()
+
+    assert told("file_expiring", people["ops"]).get().payload["count"] == 1
+
+
+def test_a_file_that_nobody_may_download_is_told_to_its_uploader_alone(expiring, people):
+    expiring(2, days=2)
+    File.objects.filter(pk=File.objects.first().pk).update(scan_state="infected")
+    folder_notices.tell_of_expiring_files()
+
+    assert told("file_expiring", people["uploader"]).get().payload["count"] == 2
+    assert told("file_expiring", people["colleague"]).get().payload["count"] == 1
 
 
 def test_what_was_told_and_read_is_not_told_again_the_same_day(expiring, people):
     expiring(2, days=2)
     folder_notices.tell_of_expiring_files()
     mark_read(user=people["uploader"], everything=True)
+    expiring(3, days=2)
 
-    assert folder_notices.tell_of_expiring_files() == 0
+    assert folder_notices.tell_of_expiring_files() == 1
+    assert told("file_expiring", people["uploader"]).get().payload["count"] == 2, "one notice a day, not more"
+    assert told("file_expiring", people["colleague"]).get().payload["count"] == 5, "unread: with the present number"
+
+    folder_notices.tell_of_expiring_files(now=timezone.now() + timedelta(days=1))
+    assert sorted(row.payload["count"] for row in told("file_expiring", people["uploader"])) == [2, 3]
 
 
 def test_the_next_day_tells_what_came_nearer(expiring, people):
     now = timezone.now()
-    expiring(2, days=2)
-    expiring(3, days=4)
+    expiring(2, days=6)
+    expiring(3, days=8)
     folder_notices.tell_of_expiring_files(now=now)
     folder_notices.tell_of_expiring_files(now=now + timedelta(days=1))
-    assert told("file_expiring").get().payload["count"] == 5, "unread: the same notice with the present number"
+    for who in ("uploader", "colleague"):
+        assert told("file_expiring", people[who]).get().payload["count"] == 5, "unread: with the present number"
 
-    mark_read(user=people["uploader"], everything=True)
-    expiring(1, days=5)
+    for who in ("uploader", "colleague"):
+        mark_read(user=people[who], everything=True)
+    expiring(1, days=9)
     folder_notices.tell_of_expiring_files(now=now + timedelta(days=2))
-    assert [notice.payload["count"] for notice in told("file_expiring")] == [1, 5], "read: the new ones alone"
+    for who in ("uploader", "colleague"):
+        counts = sorted(row.payload["count"] for row in told("file_expiring", people[who]))
+        assert counts == [1, 5], "read: the new ones alone"
 
 
 def test_what_is_deleted_or_has_expired_is_not_told(expiring):
@@ -261,13 +303,50 @@ def test_what_is_deleted_or_has_expired_is_not_told(expiring):
     assert folder_notices.tell_of_expiring_files() == 0
 
 
+def test_a_shorter_time_lets_nothing_go_untold(people, company_folder, expiring):
+    """A file for which the new time is over long ago stays long enough for everybody to be told a week before."""
+    expiring(1, days=300)
+    File.objects.update(uploaded_at=timezone.now() - timedelta(days=60))
+    asked = timezone.now()
+
+    folders.change_folder(user=people["super"], folder_id=company_folder.pk, retention_days=31)
+    assert timedelta(days=8) <= File.objects.get().expires_at - asked < timedelta(days=8, minutes=1)
+    folders.change_folder(user=people["super"], folder_id=company_folder.pk, retention_days=32)
+    assert File.objects.get().expires_at - asked >= timedelta(days=8), "nor does the next change take that back"
+
+    later = asked + timedelta(days=1)
+    assert folder_notices.tell_of_expiring_files(now=later) == 2
+    assert File.objects.get().expires_at - later > timedelta(days=7) - timedelta(minutes=1)
+
+
+def test_telling_of_expiry_costs_the_same_queries_whatever_the_number(people, company_folder, expiring):
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            folder_notices.tell_of_expiring_files()
+        return len(captured)
+
+    expiring(1, days=2)
+    queries()
+    costs = []
+    for number in (2, 20):
+        Notification.objects.all().delete()
+        for _each in range(number):
+            folder = FolderFactory(company=company_folder.company)
+            UserFactory(company=company_folder.company)
+            expiring(1, folder=folder, days=2)
+        costs.append(queries())
+
+    assert costs[0] == costs[1]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_tell_of_expiry_once(people, company_folder, expiring):
     expiring(2, days=2)
 
     at_once(*[folder_notices.tell_of_expiring_files] * 3)
 
-    assert told("file_expiring").get().payload["count"] == 2
+    assert told("file_expiring", people["uploader"]).get().payload["count"] == 2
+    assert told("file_expiring", people["colleague"]).get().payload["count"] == 2
 
 
 # --- Grants to a role or a company ------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_what_is_held_does_not_expire_and_does_when_released(kind, held, people,
     folders.change_folder(user=people["super"], folder_id=mine.folder.pk, retention_days=1)
     file, hold = held(kind)
 
-    with time_machine.travel(timezone.now() + dt.timedelta(days=5), tick=False):
+    with time_machine.travel(timezone.now() + dt.timedelta(days=9), tick=False):
         assert tasks.remove_expired_files() == 0
         assert api_as("super").get(f"/api/files/{file.pk}").status_code == 200
         folders.change_folder(user=people["super"], folder_id=mine.folder.pk, retention_days=2)

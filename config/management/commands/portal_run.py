@@ -11,6 +11,7 @@ from django.db import connections
 from gunicorn.app.base import BaseApplication
 
 from config import embedded, gunicorn
+from config.checks import who_may_join
 from config.environment import collected
 from config.outside.companions import COMPANIONS
 
@@ -46,6 +47,7 @@ class Command(BaseCommand):
         else:
             self.stdout.write("No demo data. Make the first super with: .venv/bin/python manage.py createsuperuser")
         self.stdout.write(f"\n  The portal:  {settings.SITE_URL}/   (API: /api/docs, administration: /admin/)")
+        self.stdout.write(f"  New accounts: {who_may_join()}")
         if settings.EMAIL_BACKEND_KIND == "file":
             self.stdout.write(f"  Its mail:    {settings.EMAIL_FILE_PATH}")
         if not embedded.wanted():

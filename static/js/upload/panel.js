@@ -1,4 +1,5 @@
 /** The upload panel: drop zone, list of uploads, and the live region for screen readers. */
+import { ask } from "../confirm.js";
 import { bytes, SpeedMeter, timeLeft } from "../lib/format.js";
 import { patience, retrying } from "../lib/retry.js";
 import { fill } from "../lib/words.js";
@@ -19,7 +20,8 @@ const BATCH_BYTES = 50 * 1024 ** 3; // so that the server signs no more than abo
 const FEW = 3; // up to this many files each is announced to screen readers; with more, only the end
 
 /** @param {HTMLElement} panel with data-folder-id, data-subfolder-id, data-user-id and the data-text-… sentences.
- *   With data-door it sends to a file request, and lists no unfinished uploads */
+ *   With data-door it sends to a file request, and lists no unfinished uploads. With data-ask it asks that question
+ *   before the first upload of the visit; data-ask-yes is the button that agrees */
 export function mount(panel) {
   const part = (name) => panel.querySelector(`[data-part=${name}]`);
   const [drop, input, choose, list, rows, summary, failed, overall, retryAll, clear, note, live, template] =
@@ -36,6 +38,7 @@ export function mount(panel) {
   const unfinished = door ? null : new Unfinished(part("unfinished"), part("unfinished-row"), place, texts, localStorage);
   const shown = new Map(); // job → row
   let ticking = 0;
+  let asked = texts.ask ? null : Promise.resolve(true); // the question that is open or was agreed to
 
   const say = (text, words, more = "") => {
     live.textContent = `${fill(text, words)} ${more}`.trim();
@@ -108,8 +111,16 @@ export function mount(panel) {
     if (job.state === "done") refreshSoon();
   };
 
-  const add = (found) => {
+  const isAgreed = async () => {
+    asked ??= ask(texts.ask, texts.askYes);
+    const agreed = await asked;
+    if (!agreed) asked = null;
+    return agreed;
+  };
+
+  const add = async (found) => {
     const { files } = found;
+    if (files.length > 0 && !(await isAgreed())) return;
     note.textContent = notesOn(found, texts);
     note.hidden = note.textContent === "";
     if (files.length === 0) return;
@@ -171,6 +182,7 @@ export function mount(panel) {
 
   input.multiple = true;
   input.required = false;
+  if (drop.elements.agreed) drop.elements.agreed.required = false; // the question takes its place
   input.tabIndex = -1; // keyboard users use the button beside it
   panel.classList.add("is-live");
   unfinished?.load();

@@ -204,9 +204,15 @@ SENTENCES = [
     (
         "file_expiring",
         {**FOLDER, "count": 2, "date": "2026-11-24"},
-        "2 of your files in the folder “Baobab” expire by Nov. 24, 2026.",
+        "2 files in the folder “Baobab” will be deleted by Nov. 24, 2026.",
     ),
-    ("file_expiring", {**FOLDER, "count": 1}, "1 of your files in the folder “Baobab” expires soon."),
+    (
+        "file_expiring",
+        {**FOLDER, "count": 5, "folders": 2, "date": "2026-11-24"},
+        "5 files in 2 of your folders will be deleted by Nov. 24, 2026.",
+    ),
+    ("file_expiring", {**FOLDER, "count": 5, "folders": 2}, "5 files in 2 of your folders will soon be deleted."),
+    ("file_expiring", {**FOLDER, "count": 1}, "1 file in the folder “Baobab” will soon be deleted."),
     (
         "quota_near_full",
         {**FOLDER, "percent": 93},
@@ -304,6 +310,7 @@ def test_every_kind_is_among_them_and_leads_somewhere():
     assert urls["share_downloaded"] == f"/files/{REQUEST_ID}/"
     assert urls["file_shared"] == f"/shares/{REQUEST_ID}/open"
     assert urls["folder_revoked"] == "/fileshare/", "the folder itself may be out of reach"
+    assert kinds.url("file_expiring", {**facts, "folders": 2}) == "/fileshare/"
     assert kinds.url("file_quarantined", {**facts, "state": "deleted"}) is None
     assert urls["security_changed"].startswith("/profile")
     assert all(url is None or url.startswith("/") for url in urls.values())

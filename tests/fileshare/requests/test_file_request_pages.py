@@ -87,6 +87,20 @@ def test_a_stranger_reads_who_asks_for_what_and_until_when_before_anything_else(
     assert not RequestSender.objects.exists(), "nothing is stored for whoever only looks"
 
 
+def test_a_sender_reads_how_many_will_see_the_files_and_no_name(people):
+    folder = FolderFactory(company=people["colleague"].company)
+    grant(folder, "upload", user=people["uploader"])
+    outsider = Outsider(ask_for_files(people["uploader"], folder_id=folder.pk))
+    assert "Seen by" not in text_of(outsider.open())
+    outsider.start(name="Amina")
+
+    page = text_of(outsider.open())
+
+    assert "Seen by: 2 people" in page
+    assert "Baobab" not in page
+    assert "Who they are" not in page
+
+
 def test_looking_makes_no_rows_however_often(row):
     for method in ("get", "head"):
         assert getattr(Client(), method)(path_of_request(row)).status_code == 200
