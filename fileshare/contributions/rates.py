@@ -11,4 +11,6 @@ RATES = {
     "foreign_link": "10/m",
     "share": "60/h",
     "preview": "30/m",
+    # Moves, copies, deletions and tags of up to a thousand files at once.
+    "many_files": "60/m",
 }
