@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from config.errors import Invalid, Refused
 from fileshare import holds
@@ -68,8 +67,7 @@ def ids_of(file_ids):
     """The ids, each once. Raises Invalid (400) for none or for more than MAX_FILES."""
     wanted = list(dict.fromkeys(file_ids))
     if not 1 <= len(wanted) <= MAX_FILES:
-        text = ngettext("Name 1 to %(most)d file.", "Name 1 to %(most)d files.", MAX_FILES)
-        raise Invalid("file_ids", text % {"most": MAX_FILES})
+        raise Invalid("file_ids", _("Name 1 to %(most)d files.") % {"most": MAX_FILES})
     return wanted
 
 

@@ -18,10 +18,12 @@ from config.http.throttling import throttle
 from config.http.view_facts import says
 from fileshare import files, folders, holds, tags
 from fileshare.incoming import completion, uploads
+from fileshare.many import deleting, undoing
 from fileshare.outgoing import downloads
 
 from ..forms.files import FileForm, TagForm, UploadForm
 from ..models import File
+from . import many
 from .share_section import section
 
 VERSIONS_SHOWN = 100
@@ -75,7 +77,9 @@ def delete(request, file_id):
         settings.TRASH_DAYS,
     )
     link = format_html('<a href="{}">{}</a>', reverse("trash"), _("the trash"))
-    messages.success(request, format_html(text, name=row.filename, trash=link, days=settings.TRASH_DAYS))
+    told = format_html(text, name=row.filename, trash=link, days=settings.TRASH_DAYS)
+    token = undoing.of_deletion(request.user, deleting.Deleted([row], [], row.deleted_at))
+    messages.success(request, many.with_undo(told, token), extra_tags="undo")
     return redirect(row.subfolder or row.folder)
 
 

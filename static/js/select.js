@@ -1,11 +1,12 @@
-/** The bar above a table of files: how many are ticked, and their total size. */
+/** The bar above a table of files: how many are ticked, their total size, and what can be done with them. */
 import { bytes } from "./lib/format.js";
 import { fill } from "./lib/words.js";
 
 /** @param {HTMLFormElement} bar its check boxes are in the table's rows (form="…") */
 export function mount(bar) {
   const part = (name) => bar.querySelector(`[data-part=${name}]`);
-  const [all, send, words, live] = ["all", "send", "words", "live"].map(part);
+  const [all, words, live] = ["all", "words", "live"].map(part);
+  const acts = bar.querySelectorAll("[data-part=act]");
   const boxes = [...bar.elements].filter((element) => element.name === "file_ids");
   const texts = bar.dataset;
 
@@ -14,8 +15,11 @@ export function mount(bar) {
     const size = bytes(ticked.reduce((sum, box) => sum + Number(box.dataset.size), 0), document.documentElement.lang || undefined);
     const facts = { count: ticked.length, size };
     const none = ticked.length === 0;
-    words.textContent = fill(none ? texts.textNone : texts.textSome, facts);
-    send.disabled = none;
+    words.textContent = none ? "" : fill(texts.textSome, facts);
+    for (const act of acts) {
+      act.disabled = none;
+      act.dataset.confirmName = String(ticked.length);
+    }
     all.checked = ticked.length === boxes.length;
     all.indeterminate = !none && !all.checked;
     for (const box of boxes) box.closest("tr").classList.toggle("is-picked", box.checked);
