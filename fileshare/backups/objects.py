@@ -173,8 +173,8 @@ def copy_out(entry, folder):
     """Copy the object to the folder's store unless it has a whole copy. Returns the entry and whether it was copied.
 
     The bytes of a key never change, so a whole copy stays valid. Those of a file that was moved since the rows were
-    read come from its new key, and are copied to the one that the rows name. The returned entry has the size and checksums of the
-    copy. It is marked `missing` when the portal's bytes are missing or are not those of the row.
+    read come from its new key, and are copied to the one that the rows name. The returned entry has the size and
+    checksums of the copy. It is marked `missing` when the portal's bytes are missing or are not those of the row.
     """
     info = folder.head(entry.key)
     if info is not None and _fits(entry, info):

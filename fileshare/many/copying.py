@@ -124,9 +124,7 @@ def _try_to_copy(files, made):
 @transaction.atomic
 def _make_rows(user, place, made, refused, partial):
     locked = folders.locked_folders([place.folder.pk])
-    place = uploads.place_for(
-        user=user, folder_id=place.folder.pk, subfolder_id=place.subfolder and place.subfolder.pk
-    )
+    place = uploads.place_for(user=user, folder_id=place.folder.pk, subfolder_id=place.subfolder and place.subfolder.pk)
     choice = _copyable(user, list(made), locked[place.folder.pk])
     choice.refused += refused
     choice.settle(partial=partial)
@@ -169,9 +167,7 @@ def _copy_of(file, made, place, user, now):
 def _told(user, file, copied):
     facts = {"user": user, "size_bytes": file.size_bytes}
     after = moving.told(uploads.Place(copied.folder, copied.subfolder))
-    yield event_of(
-        Action.FILE_COPIED, target=file, folder=file.folder, copy=str(copied.pk), after=after, **facts
-    )
+    yield event_of(Action.FILE_COPIED, target=file, folder=file.folder, copy=str(copied.pk), after=after, **facts)
     yield event_of(Action.UPLOAD, target=copied, folder=copied.folder, copy_of=str(file.pk), **facts)
 
 

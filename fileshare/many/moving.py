@@ -34,8 +34,11 @@ MARK_LENGTH = 12
 
 @dataclass(frozen=True)
 class Moved:
-    """What a move did. `files` are now in their new place, `refused` the Refusals of the others. `before` has a Before
-    for each file that changed its place; `mark` stands in the keys of these files until they are moved again."""
+    """What a move did. `files` are now in their new place, `refused` the Refusals of the others.
+
+    `before` has a Before for each file that changed its place; `mark` stands in the keys of these files until they are
+    moved again.
+    """
 
     files: list
     refused: list
@@ -81,7 +84,8 @@ def move(*, user, file_ids, folder_id, subfolder_id=None, partial=False):
     locked = _lock_folders(wanted, [place.folder.pk])
     place = uploads.place_for(user=user, folder_id=place.folder.pk, subfolder_id=subfolder_id)
     choice = _movable(user, wanted, locked)
-    steps = [_into(place, file) for file in choice.rows]
+    now = timezone.now()
+    steps = [_into(place, file, now) for file in choice.rows]
     room = {place.folder.pk: room_of(locked[place.folder.pk])}
     steps = _fitting(choice, [step for step in steps if not _is_there(step)], room)
     choice.settle(partial=partial)
@@ -157,10 +161,10 @@ def _movable(user, wanted, locked):
     return choice
 
 
-def _into(place, file):
+def _into(place, file, now):
     if file.folder_id == place.folder.pk:
         return _Step(file, place, file.expires_at, file.visibility)
-    return _Step(file, place, expiry_in(place.folder, timezone.now()), Visibility.PRIVATE)
+    return _Step(file, place, expiry_in(place.folder, now), Visibility.PRIVATE)
 
 
 def _places(user, before):
@@ -208,7 +212,7 @@ def take_room(room, folder, file):
 def _carry_out(user, steps):
     """Change the rows. Returns (a Before for each, the mark in their new keys)."""
     mark = uuid.uuid4().hex[:MARK_LENGTH]
-    before, events, alike, freed, taken = [], [], defaultdict(list), Counter(), Counter()
+    before, events, freed, taken = [], [], Counter(), Counter()
     for step in steps:
         file, place = step.file, step.place
         old = uploads.Place(file.folder, file.subfolder)
@@ -219,7 +223,6 @@ def _carry_out(user, steps):
         file.folder, file.subfolder = place.folder, place.subfolder
         file.expires_at, file.visibility = step.expires_at, step.visibility
         file.next_key = uploads.object_key(place, file.pk, f"{mark}-{file.filename}")
-        alike[place.folder.pk, place.subfolder and place.subfolder.pk, file.visibility].append(file.pk)
         events.append(
             event_of(
                 Action.FILE_MOVED,
@@ -238,12 +241,28 @@ def _carry_out(user, steps):
         quotas.free(folder_id=folder_id, size_bytes=size_bytes)
     for folder_id, size_bytes in sorted(taken.items()):
         quotas.take(folder_id=folder_id, size_bytes=size_bytes)
-    for (folder_id, subfolder_id, visibility), ids in alike.items():
-        File.objects.filter(pk__in=ids).update(folder=folder_id, subfolder=subfolder_id, visibility=visibility)
-    File.objects.bulk_update([step.file for step in steps], ["next_key", "expires_at"])
+    _update([step.file for step in steps], expired={one.file_id: one.expires_at for one in before})
     append(events)
     send_after_commit("fileshare.tasks.carry_moved_files")
     return before, mark
+
+
+def _update(files, *, expired):
+    """Save the new facts of files; `expired` has their former expires_at. Few statements, however many files."""
+    alike, apart = defaultdict(list), []
+    for file in files:
+        alike[file.folder_id, file.subfolder_id, file.visibility].append(file)
+    for (folder_id, subfolder_id, visibility), group in alike.items():
+        changes = {"folder": folder_id, "subfolder": subfolder_id, "visibility": visibility}
+        later = [file for file in group if file.expires_at != expired[file.pk]]
+        if len(later) == len(group) and len({file.expires_at for file in group}) == 1:
+            changes["expires_at"] = group[0].expires_at
+        else:
+            apart += later
+        File.objects.filter(pk__in=[file.pk for file in group]).update(**changes)
+    File.objects.bulk_update(files, ["next_key"])
+    if apart:
+        File.objects.bulk_update(apart, ["expires_at"])
 
 
 def told(place):

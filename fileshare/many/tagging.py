@@ -19,8 +19,10 @@ Tagging = File.tags.through
 
 @dataclass(frozen=True)
 class Tagged:
-    """What a change of tags did: `files` have them now, `refused` are the Refusals of the others. `added` are the ids of
-    the new rows that join a file and a tag."""
+    """What a change of tags did: `files` have them now, `refused` are the Refusals of the others.
+
+    `added` are the ids of the new rows that join a file and a tag.
+    """
 
     files: list
     refused: list
@@ -31,8 +33,8 @@ class Tagged:
 def change_tags(*, user, file_ids, add=(), remove=(), partial=False):
     """Add and remove tags (names) of 1 to 1,000 files; they keep their others. Returns Tagged.
 
-    Tags that a file has or lacks already change nothing. Raises Invalid (400) when no tag is named, one is not valid, or
-    one is both added and removed; and SomeRefused: 404, 403, 400 for a file that would have too many.
+    Tags that a file has or lacks already change nothing. Raises Invalid (400) when no tag is named, one is not valid,
+    or one is both added and removed; and SomeRefused: 404, 403, 400 for a file that would have too many.
     """
     wanted = choosing.ids_of(file_ids)
     names, gone = tags.clean_names(add), set(tags.clean_names(remove))
@@ -51,9 +53,7 @@ def change_tags(*, user, file_ids, add=(), remove=(), partial=False):
     choice.settle(partial=partial)
     changed = [file for file in choice.rows if set(after[file.pk]) != set(had[file.pk])]
     rows = {tag.name: tag for tag in tags.rows(names)} if changed else {}
-    joins = [
-        Tagging(file=file, tag=tag) for file in changed for name, tag in rows.items() if name not in had[file.pk]
-    ]
+    joins = [Tagging(file=file, tag=tag) for file in changed for name, tag in rows.items() if name not in had[file.pk]]
     Tagging.objects.bulk_create(joins)
     ids = [file.pk for file in changed]
     if gone:
@@ -75,10 +75,7 @@ def take_back(*, user, added):
         gone[file_id].add(name)
     joins.delete()
     append(
-        [
-            _told(user, found[pk], had[pk], [name for name in had[pk] if name not in names])
-            for pk, names in gone.items()
-        ]
+        [_told(user, found[pk], had[pk], [name for name in had[pk] if name not in names]) for pk, names in gone.items()]
     )
     return len(gone)
 

@@ -262,10 +262,11 @@ class File(FileFacts, models.Model):
     `sent_as` is the name of a picture that was sent under the ending of another kind of picture; "" for other files.
     `sha256` (hex) and `crc32` cover the whole content; they are empty on a large upload until the checksum task has
     read it. `etag` is the object store's, unquoted. `object_key` is where the bytes are. `next_key` is where they are
-    carried to after the file was moved to another folder (fileshare.many.carrying); else None. A file with `deleted_at` is in the trash: only users who may
-    restore it see it, and its bytes still count towards the quota. `scan_detail` names the virus, or says why there
-    is no verdict. `scanned_at` is the time of the verdict; `scan_due_at` is when a worker may next take a waiting
-    file; `scan_failures` counts the failed scans in a row. The search compares `folded_name`.
+    carried to after the file was moved to another folder (fileshare.many.carrying); else None. A file with `deleted_at`
+    is in the trash: only users who may restore it see it, and its bytes still count towards the quota. `scan_detail`
+    names the virus, or says why there is no verdict. `scanned_at` is the time of the verdict; `scan_due_at` is when a
+    worker may next take a waiting file; `scan_failures` counts the failed scans in a row. The search compares
+    `folded_name`.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -280,7 +281,8 @@ class File(FileFacts, models.Model):
     crc32 = models.BigIntegerField(null=True, blank=True)
     etag = models.CharField(max_length=100, blank=True)
     object_key = models.CharField(max_length=500, unique=True)
-    next_key = models.CharField(max_length=500, null=True, blank=True, editable=False)
+    # Null, not "": SQLite uses the partial index for a key only where the condition is IS NOT NULL.
+    next_key = models.CharField(max_length=500, null=True, blank=True, editable=False)  # noqa: DJ001
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="files"
     )

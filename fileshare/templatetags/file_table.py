@@ -39,10 +39,11 @@ def any_changeable(files):
 
 
 @register.simple_tag
-def file_rows(files, *, selectable=False, zips=False, show_folder=False, current=None):
+def file_rows(files, *, zips=None, show_folder=False, current=None):
     """The `tr` elements of these Files or FileRows (with_details); `current` is the id of the one that is shown.
 
-    `selectable`: a row can be ticked if the user may change its file or, with `zips`, if it can be downloaded.
+    With `zips` True or False a row can be ticked if the user may change its file, and with True if it can be
+    downloaded.
     """
     words = {
         "select": _("Select"),
@@ -59,7 +60,7 @@ def file_rows(files, *, selectable=False, zips=False, show_folder=False, current
     html = _template().render(
         files=rows,
         words=words,
-        selectable=selectable,
+        selectable=isinstance(zips, bool),
         zips=zips,
         show_folder=show_folder,
         search_url=reverse("search"),

@@ -38,9 +38,9 @@ class Reconciliation:
     """What `reconcile` found.
 
     `orphans` counts objects without a row, `removed` those that were deleted, with `removed_bytes`. `adopted` counts
-    objects that were found under another key than their file's row names, and whose row names them now. `leftovers` counts
-    the remains of killed uploads. `missing` lists the Files without an object, at most MOST_MISSING of `missing_count`.
-    `held_back` is True when there were so many orphans that none was deleted.
+    objects that were found under another key than their file's row names, and whose row names them now. `leftovers`
+    counts the remains of killed uploads. `missing` lists the Files without an object, at most MOST_MISSING of
+    `missing_count`. `held_back` is True when there were so many orphans that none was deleted.
     """
 
     objects: int = 0

@@ -99,7 +99,9 @@ def undo(request):
     count = undone.count
     text = {
         undoing.DELETED: ngettext("%(count)d file is back.", "%(count)d files are back.", count),
-        undoing.MOVED: ngettext("%(count)d file is back where it was.", "%(count)d files are back where they were.", count),
+        undoing.MOVED: ngettext(
+            "%(count)d file is back where it was.", "%(count)d files are back where they were.", count
+        ),
         undoing.TAGGED: ngettext("%(count)d file lost the tags.", "%(count)d files lost the tags.", count),
     }[undone.act] % {"count": count}
     if not count and not undone.refused:

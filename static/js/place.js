@@ -1,5 +1,5 @@
 /**
- * Keeps the user's place over an action that loads the page again: how far it was scrolled, and what had the focus.
+ * Keeps the user's place over an action that loads the page again: how far it was scrolled, and the row with the focus.
  *
  * The place is kept when a form of a page with such an element is sent, and taken up when the same page comes back,
  * also by way of another page that asks for more.
@@ -7,7 +7,7 @@
 
 const KEY = "portal.place";
 const KEPT = 10 * 60_000; // milliseconds
-/** Where the focus goes when what had it is gone or switched off. */
+/** Where the focus goes after an action on no single row: its button is switched off, as nothing is ticked any more. */
 const ELSE = ["select-all", "main"];
 let mounted = false;
 
@@ -25,7 +25,7 @@ const here = () => location.pathname + location.search;
 function keep(button) {
   const row = button?.closest("tr[id]");
   const next = row?.nextElementSibling ?? row?.previousElementSibling;
-  const place = { path: here(), top: scrollY, focus: next?.id || button?.id || "", at: Date.now() };
+  const place = { path: here(), top: scrollY, row: next?.id ?? "", at: Date.now() };
   sessionStorage.setItem(KEY, JSON.stringify(place));
 }
 
@@ -34,13 +34,9 @@ function takeUp() {
   if (!isHere(kept, here(), Date.now())) return;
   sessionStorage.removeItem(KEY);
   scrollTo({ top: kept.top, behavior: "instant" });
-  for (const id of [kept.focus, ...ELSE]) {
-    const found = document.getElementById(id);
-    const target = found?.matches("tr") ? found.querySelector("a") : found;
-    if (!target || target.disabled) continue;
-    target.focus({ preventScroll: true });
-    return;
-  }
+  const row = document.getElementById(kept.row)?.querySelector("a");
+  const target = [row, ...ELSE.map((id) => document.getElementById(id))].find(Boolean);
+  target.focus({ preventScroll: true });
 }
 
 export function mount() {

@@ -31,7 +31,7 @@ NO_RACE = {
     "fileshare.folders.change_folder": "all files of the folder, which is locked",
     "fileshare.incoming.completion._claim_renewed.renew": "_mine is its condition, and that of _unclaim, "
     "which has a case",
-    "fileshare.many.moving._carry_out": "rows that this transaction has locked",
+    "fileshare.many.moving._update": "rows that this transaction has locked",
     "fileshare.models.files.FileQuerySet.count_downloads": "adds one, however many do",
     "fileshare.outgoing.downloads._write": "adds how many there were, however many do",
     "fileshare.privacy.close": "all public files of the user",

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit.models import Event
-from fileshare import files, folder_notices, holds
+from fileshare import files, holds
 from fileshare.many import carrying, copying, moving
 from fileshare.models import File, FolderPermission, Hold, PermissionType, ShareLink
 from fileshare.sharing import shares
@@ -115,7 +115,6 @@ def test_a_copy_counts_as_checked_and_is_news(ask, people, target, three, settin
     copied = File.objects.get(pk=row["id"])
     assert copied.is_clean
     assert list(File.objects.come_between(start, timezone.now())) == [copied]
-    assert folder_notices.MEMORY > dt.timedelta(0)
 
 
 def test_kinds_and_quota_of_the_target_count(ask, target, three, report):

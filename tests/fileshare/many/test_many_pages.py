@@ -120,9 +120,7 @@ def test_nothing_chosen_is_refused(page):
 def test_the_way_back_is_on_this_portal(page, three, target, here):
     evil = "https://evil.example/"
     for facts in ({"next": evil}, {"next": "//evil.example"}):
-        answer = page.post(
-            "/files/delete", chosen(three[:1], **facts), headers={"referer": evil}
-        )
+        answer = page.post("/files/delete", chosen(three[:1], **facts), headers={"referer": evil})
         assert urlsplit(answer["Location"]).netloc == ""
         assert answer["Location"] == "/files/"
 

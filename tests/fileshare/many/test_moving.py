@@ -254,7 +254,7 @@ def test_many_cost_as_many_queries_as_few(people, company_folder, target):
     ]
 
     def queries(rows):
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(connection) as captured:
             moving.move(user=people["uploader"], file_ids=[row.pk for row in rows], folder_id=target.pk)
         return len(captured)
 
