@@ -15,22 +15,31 @@ import logging
 from django.db import transaction
 
 from fileshare.models import File
-from fileshare.storage import ObjectMissing, get_store
+from fileshare.storage import ObjectMissing, StoreUnavailable, get_store
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+PATIENCE = 3
 
 
 def carry_all():
     """Carry the bytes of all files that were moved. Several workers may run it at once. Returns how many it carried.
 
-    Raises StoreUnavailable.
+    A file that the store fails for waits for the next run, and the others go on. Raises StoreUnavailable when the store
+    fails PATIENCE times in a row.
     """
-    count, last = 0, None
+    count, failures, last = 0, 0, None
     while batch := list(_waiting(last)[:BATCH]):
         for file in batch:
-            count += _carry(file)
+            try:
+                count += _carry(file)
+                failures = 0
+            except StoreUnavailable:
+                failures += 1
+                logger.warning("The store failed for file %s, which was moved", file.pk)
+                if failures == PATIENCE:
+                    raise
         last = batch[-1].pk
     return count
 

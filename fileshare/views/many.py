@@ -118,11 +118,15 @@ def with_undo(text, token):
     return format_html(button, text, token, _("Undo"))
 
 
-def back_from(request):
-    """The path of the page on which the user chose the files: what a form says, else where the request comes from."""
+def back_from(request, *, otherwise=""):
+    """The path of the page on which the user chose the files: what a form says, or where the request comes from.
+
+    `otherwise` is the path when neither is known; without it, that of the user's files.
+    """
     come = urlsplit(request.headers.get("Referer", ""))
     path = come._replace(scheme="", netloc="").geturl() if come.netloc == request.get_host() else ""
-    return safe_path(request, request.POST.get("next", "")) or safe_path(request, path) or reverse("my-files")
+    asked = safe_path(request, request.POST.get("next", "")) or safe_path(request, path)
+    return asked or otherwise or reverse("my-files")
 
 
 def _done(request, done, text, token=""):

@@ -33,7 +33,16 @@ export function mount(bar) {
     for (const box of boxes) box.checked = all.checked;
     tell();
   });
-  for (const box of boxes) box.addEventListener("change", tell);
+  let last = null; // where a range begins: with Shift, all rows from there take the state of the one that is clicked
+  for (const [index, box] of boxes.entries()) {
+    box.addEventListener("click", (event) => {
+      if (event.shiftKey && last !== null) {
+        for (const between of boxes.slice(Math.min(last, index), Math.max(last, index) + 1)) between.checked = box.checked;
+      }
+      last = index;
+      tell();
+    });
+  }
   addEventListener("pageshow", show); // when the user comes back to the page, the browser has kept the ticks
   bar.classList.add("is-live");
   if (all.checked) for (const box of boxes) box.checked = true; // ticked before this script came

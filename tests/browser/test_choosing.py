@@ -59,6 +59,19 @@ def test_all_are_chosen_and_left_again_by_keyboard(visit, people, company_folder
     expect(page.locator("[data-module=select] [role=status]")).to_have_text("Nothing is selected")
 
 
+def test_a_range_is_chosen_with_shift_by_mouse_and_by_keyboard(visit, people, company_folder, three):
+    page = visit(people["colleague"])
+    page.goto(company_folder.get_absolute_url())
+    page.get_by_role("checkbox", name="Select: c.txt").click()
+    page.get_by_role("checkbox", name="Select: a.txt").click(modifiers=["Shift"])
+    expect(page.get_by_text("3 selected, 3.0 KB")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Select all")).to_be_checked()
+    page.get_by_role("checkbox", name="Select: b.txt").press("Space")
+    page.get_by_role("checkbox", name="Select: c.txt").press("Shift+Space")
+    expect(page.get_by_text("1 selected, 1.0 KB")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Select: a.txt")).to_be_checked()
+
+
 def test_without_scripts_the_same_form_does_it(visit, people, company_folder, three):
     page = visit(people["colleague"], java_script_enabled=False)
     page.goto(company_folder.get_absolute_url())

@@ -14,7 +14,7 @@ from fileshare.backups import objects as backup_objects
 from fileshare.many import carrying, moving
 from fileshare.models import File
 from fileshare.space import quotas
-from fileshare.storage import get_store
+from fileshare.storage import StoreUnavailable, get_store
 from fileshare.storage.local import LocalStore
 from fileshare.upkeep import lifecycle, reconcile
 from tests.factories import store_file
@@ -218,16 +218,43 @@ def test_a_file_that_is_purged_on_the_way_leaves_nothing(moved, people, commits,
     assert objects("files/") == []
 
 
-def test_a_store_that_is_away_leaves_it_for_the_next_run(moved, monkeypatch, commits):
-    def away(self, *names, **options):
-        raise OSError("no store")
+def test_a_store_that_fails_for_one_file_carries_the_others(people, company_folder, target, monkeypatch, commits):
+    files_of = [
+        store_file(user=people["uploader"], folder=company_folder, filename=f"{n}.txt", content=b"a") for n in range(5)
+    ]
+    moving.move(user=people["uploader"], file_ids=[file.pk for file in files_of], folder_id=target.pk)
+    bad, copied = min(files_of, key=lambda file: file.pk), get_store().copy
 
-    monkeypatch.setattr(type(get_store()), "copy", away)
-    with pytest.raises(OSError, match="no store"):
-        carrying.carry_all()
+    def failing(self, source, key, **options):
+        if source == bad.object_key:
+            raise StoreUnavailable
+        return copied(source, key, **options)
+
+    monkeypatch.setattr(type(get_store()), "copy", failing)
+    with commits():
+        assert carrying.carry_all() == 4
+    assert list(File.objects.to_carry()) == [bad]
     monkeypatch.undo()
     with commits():
         assert carrying.carry_all() == 1
+
+
+def test_a_store_that_is_away_is_not_asked_on_and_on(people, company_folder, target, monkeypatch):
+    files_of = [
+        store_file(user=people["uploader"], folder=company_folder, filename=f"{n}.txt", content=b"a") for n in range(5)
+    ]
+    moving.move(user=people["uploader"], file_ids=[file.pk for file in files_of], folder_id=target.pk)
+    asked = []
+
+    def away(self, source, key, **options):
+        asked.append(source)
+        raise StoreUnavailable
+
+    monkeypatch.setattr(type(get_store()), "copy", away)
+    with pytest.raises(StoreUnavailable):
+        carrying.carry_all()
+    assert len(asked) == carrying.PATIENCE
+    assert File.objects.to_carry().count() == 5
 
 
 # --- Clean-up, bucket rules, backups ----------------------------------------------------------------------

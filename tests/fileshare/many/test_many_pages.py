@@ -148,6 +148,16 @@ def test_one_deleted_file_comes_back_by_its_message_too(page, here, three):
     assert File.objects.get(pk=three[0].pk).deleted_at is None
 
 
+def test_after_a_row_is_deleted_its_list_comes_back(page, here, three):
+    def delete(file, come_from):
+        answer = page.post(f"/files/{file.pk}/delete", headers={"referer": f"http://testserver{come_from}"})
+        return answer["Location"]
+
+    assert delete(three[0], "/search?q=a") == "/search?q=a"
+    assert delete(three[1], f"/files/{three[1].pk}/") == here
+    assert delete(three[2], "") == here
+
+
 # --- The bar, and the folders to choose from --------------------------------------------------------------
 
 
