@@ -188,10 +188,8 @@ def _remove(orphans, found):
     remaining = iter(orphans)
     while batch := dict(islice(remaining, inventory.BATCH)):
         # Listing the store may take an hour. Keep objects that got a row meanwhile, for example by a restored database.
-        for key in Upload.objects.filter(object_key__in=list(batch)).values_list("object_key", flat=True):
-            batch.pop(key, None)
-        for keys in File.objects.named_by(list(batch)).values_list("object_key", "next_key"):
-            for key in keys:
+        for model in (Upload, File):
+            for key in model.objects.filter(object_key__in=list(batch)).values_list("object_key", flat=True):
                 batch.pop(key, None)
         for key, size in batch.items():
             store.delete(key)

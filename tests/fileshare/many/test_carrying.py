@@ -125,6 +125,7 @@ def test_killed_behind_the_copy_the_next_run_goes_on(moved, monkeypatch, commits
 def test_a_copy_on_its_way_is_no_orphan_however_old(moved, monkeypatch):
     age(moved.object_key, hours=100)
     get_store().copy(moved.object_key, moved.next_key, moves=True)
+    monkeypatch.setattr(reconcile.inventory, "BATCH", 1)  # the two keys are looked up apart
 
     found = reconcile.reconcile()
 
@@ -150,6 +151,24 @@ def test_what_was_carried_during_the_walk_is_neither_removed_nor_missing(moved, 
 
     assert (found.missing_count, found.removed) == (0, 0)
     assert bytes_of(File.objects.get(pk=moved.pk)) == b"a" * 100
+
+
+@pytest.mark.parametrize("store", ["local"], indirect=True)
+def test_what_is_carried_as_its_object_is_looked_for_is_not_missing(moved, monkeypatch, commits):
+    head = get_store().head
+
+    def late(self, key):
+        monkeypatch.undo()
+        with commits():
+            carrying.carry_all()
+        return head(key)
+
+    monkeypatch.setattr(reconcile.inventory, "stored", lambda: iter(()))
+    monkeypatch.setattr(type(get_store()), "head", late)
+    File.objects.filter(pk=moved.pk).update(uploaded_at=timezone.now() - DAY)
+
+    assert reconcile.reconcile().missing_count == 0
+    assert File.objects.get(pk=moved.pk).next_key is None
 
 
 def test_killed_before_the_old_object_went_it_is_an_orphan(moved, commits, settings):
