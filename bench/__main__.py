@@ -297,6 +297,17 @@ def initiate(field, folder, source, sizes):
     )
 
 
+def move(field, folder, source, sizes):
+    """Move many files to another folder by one call."""
+    portal, contenders = field.run, {}
+    for name, count in (("10 files", 10), (f"{sizes.pieces:,} files", sizes.pieces)):
+        slug = f"moved-{count}"
+        ids = portal.inside("stored", slug, str(source), count, 1024)
+        places = [portal.inside("folder", f"{slug}-{number}") for number in range(2)]
+        contenders[name] = works.move(portal, ids, places)
+    yield works.Work("move to another folder", "requests", "10 files", contenders, "the bytes follow by a task")
+
+
 def start(field, folder, source, sizes):
     """Start of `make run`: from the command to the first page."""
     yield works.Work("make run, warm", "requests", "make run", {"make run": works.start(folder)})
@@ -311,6 +322,7 @@ KIND_OF = {
     "search": search,
     "audit": audit,
     "initiate": initiate,
+    "move": move,
     "start": start,
 }
 

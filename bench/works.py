@@ -1,6 +1,7 @@
 """What is measured. Each work has contenders that take turns in each round; one of them is the limit."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -280,6 +281,23 @@ def initiate(portal, folder_id, count):
         promised = answer.raise_for_status().json()["uploads"]
         if len([one for one in promised if "upload_url" in one]) != count:
             raise RuntimeError("not every file was promised")
+        return sample
+
+    return turn
+
+
+def move(portal, ids, places):
+    """A contender: one call that moves all these files, in turn to each folder of `places` (ids)."""
+    targets = itertools.cycle(places)
+
+    def turn():
+        sample = Sample(0, 1)
+        with portal.web() as web, measured(portal, sample):
+            began = time.perf_counter()
+            answer = web.post("/api/files/move", json={"file_ids": ids, "folder_id": next(targets)})
+            sample.seconds = time.perf_counter() - began
+        if len(answer.raise_for_status().json()["done"]) != len(ids):
+            raise RuntimeError("not every file was moved")
         return sample
 
     return turn

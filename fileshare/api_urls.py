@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .api import archives, downloads, file_requests, files, folders, log, search, shares, uploads
+from .api import archives, downloads, file_requests, files, folders, log, many, search, shares, uploads
 
 urlpatterns = [
     path("ops/upload", files.OpsUpload.as_view(), name="api-ops-upload"),
@@ -11,9 +11,12 @@ urlpatterns = [
     path("users/me/files", files.OwnFiles.as_view(), name="api-own-files"),
     path("files/upload", files.FormUpload.as_view(), name="api-file-upload"),
     path("files/search", search.Search.as_view(), name="api-search"),
-    path("files/tags", files.Tags.as_view(), name="api-tags"),
+    path("files/tags", many.Tags.as_view(), name="api-tags"),
     path("files/trash", files.Trash.as_view(), name="api-trash"),
     path("files/trash/<str:file_id>", files.TrashedFile.as_view(), name="api-trashed-file"),
+    path("files/move", many.Move.as_view(), name="api-files-move"),
+    path("files/copy", many.Copy.as_view(), name="api-files-copy"),
+    path("files/delete", many.Delete.as_view(), name="api-files-delete"),
     path("files/<str:file_id>", files.OneFile.as_view(), name="api-file"),
     path("files/<str:file_id>/download", downloads.FileDownload.as_view(), name="api-file-download"),
     path("files/<str:file_id>/tags", files.FileTags.as_view(), name="api-file-tags"),

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.people.roles import assert_super
-from audit.log import record
+from audit.log import record, record_many
 from config.access import get_allowed, get_visible
 from config.errors import Conflict, Invalid
 from fileshare.contributions.actions import Action
@@ -122,11 +122,28 @@ def delete(*, user, file_id):
     holds.guard()
     file = _changeable(user, file_id)
     holds.assert_file_free(file)
-    file.deleted_at, file.deleted_by = timezone.now(), user
-    file.save(update_fields=["deleted_at", "deleted_by"])
-    record(Action.DELETE, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes)
-    folder_notices.tell_of_deletion(file, by=user)
+    move_to_trash([file], by=user)
     return file
+
+
+def move_to_trash(rows, *, by):
+    """`delete` of several files, without its checks. The caller holds the locks of the rows, and has called
+    `holds.guard`. Returns the time of the deletion, which is the same for all."""
+    now = timezone.now()
+    for file in rows:
+        file.deleted_at, file.deleted_by = now, by
+    File.objects.filter(pk__in=[file.pk for file in rows]).update(deleted_at=now, deleted_by=by)
+    record_many(Action.DELETE, user=by, targets=[(file, file.folder, file.size_bytes) for file in rows])
+    folder_notices.tell_of_deletions(rows, by=by)
+    return now
+
+
+def take_from_trash(rows, *, by):
+    """`restore` of several files, without its checks. The caller holds the locks of the rows."""
+    for file in rows:
+        file.deleted_at = file.deleted_by = None
+    File.objects.filter(pk__in=[file.pk for file in rows]).update(deleted_at=None, deleted_by=None)
+    record_many(Action.RESTORE, user=by, targets=[(file, file.folder, file.size_bytes) for file in rows])
 
 
 @transaction.atomic
@@ -136,9 +153,7 @@ def restore(*, user, file_id):
     Raises Http404, PermissionDenied, Conflict (409) when it has not been deleted.
     """
     file = _in_trash(user, file_id, lock=True)
-    file.deleted_at = file.deleted_by = None
-    file.save(update_fields=["deleted_at", "deleted_by"])
-    record(Action.RESTORE, user=user, target=file, folder=file.folder, size_bytes=file.size_bytes)
+    take_from_trash([file], by=user)
     return file
 
 

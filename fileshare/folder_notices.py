@@ -66,22 +66,27 @@ def tell_of_little_room(*, folder_id, taken_bytes):
         )
 
 
-def tell_of_deletion(file, *, by):
-    """Notify the uploader, in the caller's transaction, that `by` deleted their file.
+def tell_of_deletions(files, *, by):
+    """Notify the uploaders, in the caller's transaction, that `by` deleted their files.
 
     There is no notice when uploaders delete their own files. Until it is read, one notice counts all deleted files of
     the same folder.
     """
-    if file.uploaded_by is not None and file.uploaded_by_id != by.pk:
+    others = {}
+    for file in files:
+        if file.uploaded_by is not None and file.uploaded_by_id != by.pk:
+            others.setdefault((file.uploaded_by_id, file.folder_id), []).append(file)
+    for _key, theirs in sorted(others.items()):  # in one order, so that two requests do not wait in a circle
+        last = theirs[-1]
         notify(
-            file.uploaded_by,
+            last.uploaded_by,
             "file_deleted",
-            about=str(file.folder_id),
-            folder=file.folder.name,
-            folder_slug=file.folder.slug,
-            filename=file.filename,
+            about=str(last.folder_id),
+            folder=last.folder.name,
+            folder_slug=last.folder.slug,
+            filename=last.filename,
             by=by.get_full_name(),
-            count=1,
+            count=len(theirs),
         )
 
 

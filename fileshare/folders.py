@@ -264,6 +264,15 @@ def locked_folder(folder_id):
     return Folder.objects.select_for_update(of=("self",), no_key=True).get(pk=folder_id)
 
 
+def locked_folders(ids):
+    """{id: Folder} of those that exist, with_quota, their rows locked until the transaction ends.
+
+    They are locked in one order, whoever calls. Lock them before any row inside the folders.
+    """
+    rows = Folder.objects.with_quota().select_for_update(of=("self",), no_key=True)
+    return {folder.pk: folder for folder in rows.filter(pk__in=ids).order_by("pk")}
+
+
 @transaction.atomic
 def grant(*, user, folder_id, permission_type, user_id=None, role=None, company_id=None):
     """Grant a user, a role (by its name) or a company `download` or `upload` on a folder. Returns the FolderPermission.

@@ -44,7 +44,12 @@ def _lock(function):
 def assert_file_free(file):
     """Raise Held (409) when a legal hold keeps the file. Call `guard` first."""
     if File.objects.filter(pk=file.pk).held().exists():
-        raise Held(_("This file is under a legal hold and has to stay. A super can say more."))
+        raise file_held()
+
+
+def file_held():
+    """The Held for a file that a legal hold keeps."""
+    return Held(_("This file is under a legal hold and has to stay. A super can say more."))
 
 
 def assert_folder_free(folder):

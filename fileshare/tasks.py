@@ -17,6 +17,7 @@ from config.outside import statistics
 from . import checksums, files, folder_notices
 from .backups import BackupBusy, making
 from .incoming import uploads
+from .many import carrying
 from .models import RedeemedLink
 from .outgoing import archives
 from .requests import receipts
@@ -86,6 +87,12 @@ def scan_waiting_files():
 def mail_receipts():
     """Mail receipts of their files to senders who gave an e-mail address."""
     return receipts.mail_receipts()
+
+
+@shared_task
+def carry_moved_files():
+    """Bring the bytes of moved files to keys under their new folders."""
+    return carrying.carry_all()
 
 
 @shared_task

@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from .views import archives, clients, dashboard, file_requests, files, folders, ops, previews, search, shares, trash
+from .views import (
+    archives,
+    clients,
+    dashboard,
+    file_requests,
+    files,
+    folders,
+    many,
+    ops,
+    previews,
+    search,
+    shares,
+    trash,
+)
 
 urlpatterns = [
     path("", dashboard.home, name="home"),
@@ -17,6 +30,11 @@ urlpatterns = [
     path("files/download.zip", archives.download_chosen, name="files-download"),
     path("files/", folders.my_files, name="my-files"),
     path("files/upload", files.upload, name="file-upload"),
+    path("files/move", many.move, name="files-move"),
+    path("files/copy", many.copy, name="files-copy"),
+    path("files/tag", many.tag, name="files-tag"),
+    path("files/delete", many.delete, name="files-delete"),
+    path("files/undo", many.undo, name="files-undo"),
     path("files/trash/", trash.trash, name="trash"),
     path("files/<uuid:file_id>/restore", trash.restore, name="file-restore"),
     path("files/<uuid:file_id>/purge", trash.purge, name="file-purge"),

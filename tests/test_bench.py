@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 def test_a_quick_run_measures_every_work(tmp_path):
-    kinds = "upload,download,small,zip,lists,initiate"
+    kinds = "upload,download,small,zip,lists,initiate,move"
     command = [sys.executable, "-m", "bench", "--quick", "--no-s3", "--only", kinds]
     command += ["--dir", str(tmp_path), "--json", str(tmp_path / "bench.json")]
 
@@ -35,6 +35,7 @@ def test_a_quick_run_measures_every_work(tmp_path):
         "API page of 100": ["100 files", "6,250 files"],
         "HTML page of 100": ["100 files", "6,250 files"],
         "initiate of 100 files": ["make run"],
+        "move to another folder": ["10 files", "62 files"],
     }
     for work in works.values():
         assert f"**{work['name']}**" in done.stdout

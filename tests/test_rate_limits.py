@@ -36,6 +36,7 @@ CONTRACT = {
     "reset_password": "20/h",
     "redeem": "120/m",
     "foreign_link": "10/m",
+    "many_files": "60/m",
 }
 
 
@@ -146,6 +147,12 @@ DOORS = {
         "share link's page": lambda world: Client().post(
             f"/share/{world.open_share}/download", headers={"accept": "text/html"}
         ),
+    },
+    "many_files": {
+        "move": lambda world: world.script.post("/api/files/move", {"file_ids": [str(world.report.pk)]}),
+        "copy": lambda world: world.script.post("/api/files/copy", {"file_ids": [str(world.report.pk)]}),
+        "delete": lambda world: world.script.post("/api/files/delete", {"file_ids": []}),
+        "tags": lambda world: world.script.post("/api/files/tags", {"file_ids": [str(world.report.pk)]}),
     },
     "redeem": {
         "call": lambda world: world.script.get(world.link),

@@ -11,6 +11,8 @@ from ..models import File, Folder, FolderPermission, PermissionType, Subfolder, 
 from ..models.folders import MAX_RETENTION_DAYS
 
 MAX_FILES_AT_ONCE = 100
+MOST_FILES = 1000
+"""Of one ZIP, move, copy, deletion or change of tags."""
 # A name may be as odd as a megabyte of text or a path: filenames.clean repairs it. Longer names are refused.
 MAX_RAW_NAME = 1_000_000
 INT64 = 2**63 - 1
@@ -367,8 +369,40 @@ class CompleteInput(InputSerializer):
 
 
 class BulkInput(InputSerializer):
-    file_ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=1000)
+    file_ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_FILES)
     partial = serializers.BooleanField(required=False, default=False)
+
+
+class ManyInput(InputSerializer):
+    """Up to 1,000 files. All or nothing, unless `partial` leaves out those that are refused."""
+
+    null_is_left_out = True
+
+    file_ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_FILES)
+    partial = serializers.BooleanField(required=False, default=False)
+
+
+class ManyToInput(ManyInput):
+    folder_id = serializers.UUIDField()
+    subfolder_id = serializers.UUIDField(required=False, allow_null=True)
+
+
+class ManyTagsInput(ManyInput):
+    tags = TagListField(required=False, help_text="To add; each file keeps its others.")
+    remove_tags = TagListField(required=False, help_text="To remove.")
+
+
+class RefusedFileSerializer(serializers.Serializer):
+    """A file that was left out, and why: `code` and `detail` as one call for it would answer."""
+
+    id = serializers.UUIDField(source="file_id")
+    code = serializers.CharField()
+    detail = serializers.CharField(source="message")
+
+
+class ManyAnswer(serializers.Serializer):
+    done = FileSerializer(many=True)
+    refused = RefusedFileSerializer(many=True, help_text="Always empty without `partial`.")
 
 
 class AbortInput(InputSerializer):

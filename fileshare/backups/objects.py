@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 
+from ..incoming import uploads
 from ..models import File
 from ..storage import ObjectMissing, TooLarge, get_store
 from . import BackupRefused
@@ -171,14 +172,15 @@ def _altered(entry, size_bytes, progress):
 def copy_out(entry, folder):
     """Copy the object to the folder's store unless it has a whole copy. Returns the entry and whether it was copied.
 
-    The bytes of a key never change, so a whole copy stays valid. The returned entry has the size and checksums of the
-    copy. It is marked `missing` when the portal's bytes are missing or are not those of the row.
+    The bytes of a key never change, so a whole copy stays valid. Those of a file that was moved since the rows were
+    read come from its new key, and are copied to the one that the rows name. The returned entry has the size and
+    checksums of the copy. It is marked `missing` when the portal's bytes are missing or are not those of the row.
     """
     info = folder.head(entry.key)
     if info is not None and _fits(entry, info):
         return _as_copied(entry, info), False
     try:
-        with closing(_open(entry.key)) as stream:
+        with closing(_open_where_it_is(entry.key)) as stream:
             limit = settings.MAX_AVATAR_BYTES if entry.size_bytes is None else entry.size_bytes
             info = folder.write(entry.key, stream, size_limit=limit)
     except (ObjectMissing, FileNotFoundError, TooLarge):
@@ -212,6 +214,16 @@ def copy_back(entry, folder):
 
 def _open(key):
     return default_storage.open(key.removeprefix(MEDIA)) if key.startswith(MEDIA) else get_store().open(key)
+
+
+def _open_where_it_is(key):
+    try:
+        return _open(key)
+    except ObjectMissing:
+        moved_to = File.objects.filter(pk=uploads.file_id_of(key)).values_list("object_key", flat=True).first()
+        if moved_to in (None, key):
+            raise
+        return _open(moved_to)
 
 
 def _fits(entry, info):

@@ -27,6 +27,8 @@ class Action(models.TextChoices):
     REQUEST_CLOSED = "request_closed", _("File request closed")
     REQUEST_REFUSED = "request_refused", _("File request refused")
     FILE_CHANGED = "file_changed", _("File changed")
+    FILE_MOVED = "file_moved", _("File moved")
+    FILE_COPIED = "file_copied", _("File copied")
     QUARANTINED = "quarantined", _("Put into quarantine")
     QUARANTINE_RELEASED = "quarantine_released", _("Released from quarantine")
     HOLD_PLACED = "hold_placed", _("Legal hold placed")

@@ -38,6 +38,7 @@ FIELDS = {
     "max_bytes": _("max bytes"),
     "max_downloads": _("max downloads"),
     "max_files": _("max files"),
+    "next_key": _("next object key"),
     "nonce": _("nonce"),
     "note": _("note"),
     "object_key": _("object key"),

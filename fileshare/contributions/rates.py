@@ -13,4 +13,6 @@ RATES = {
     "preview": "30/m",
     # People whom one user of the clients desk invites.
     "invitations": "5000/d",
+    # Moves, copies, deletions and tags of up to a thousand files at once.
+    "many_files": "60/m",
 }

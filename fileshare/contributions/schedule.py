@@ -7,6 +7,7 @@ from django.conf import settings
 
 LONG = (
     "fileshare.tasks.back_up",
+    "fileshare.tasks.carry_moved_files",
     "fileshare.tasks.complete_checksums",
     "fileshare.tasks.fold_all_names",
     "fileshare.tasks.recalculate_quotas",
@@ -21,6 +22,7 @@ def jobs():
         "tell of expiring files": ("fileshare.tasks.tell_of_expiring_files", crontab(minute=20)),
         "remove abandoned uploads": ("fileshare.tasks.remove_abandoned_uploads", timedelta(minutes=5)),
         "complete received uploads": ("fileshare.tasks.complete_received_uploads", timedelta(minutes=10)),
+        "carry moved files": ("fileshare.tasks.carry_moved_files", timedelta(minutes=10)),
         "recalculate quotas": ("fileshare.tasks.recalculate_quotas", crontab(hour=2, minute=30)),
         "reconcile store and rows": ("fileshare.tasks.reconcile_store", crontab(hour=3, minute=30)),
         "remove expired files": ("fileshare.tasks.remove_expired_files", timedelta(minutes=10)),

@@ -10,7 +10,7 @@ class Scope(models.TextChoices):
     """Stored text and label."""
 
     FILES_READ = "files:read", _("See folders, search and download files")
-    FILES_WRITE = "files:write", _("Upload, rename, tag, delete and restore files")
+    FILES_WRITE = "files:write", _("Upload, rename, tag, move, copy, delete and restore files")
     SHARES_WRITE = (
         "shares:write",
         _("Make, see and end share links, by which a file is read, and file requests"),

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.notices.notifications import notify
 from audit.log import record, record_seldom
-from config.access import exists, get_allowed, get_visible
+from config.access import exists, get_allowed, get_visible, is_uuid
 from config.errors import Conflict, Refused
 from fileshare import tags
 from fileshare.content import file_types, filenames, inspection
@@ -109,7 +109,7 @@ def initiate(
             upload = _promise(
                 user, place, filename, size_bytes, content_type, type_policy, visibility, tag_names, part_size, sender
             )
-            _assert_stands(place)
+            assert_stands(place)
             upload.save(force_insert=True)
             return upload
     except Refused as refusal:
@@ -144,7 +144,7 @@ def initiate_many(*, user, place, files, tag_names=(), type_policy=None, part_si
                 refusal=refusal,
                 sender=sender,
             )
-    _assert_stands(place)
+    assert_stands(place)
     Upload.objects.bulk_create([answer for answer in answers if isinstance(answer, Upload)])
     return answers
 
@@ -197,7 +197,7 @@ def _promise(
     )
 
 
-def _assert_stands(place):
+def assert_stands(place):
     """Raise Http404 when the subfolder was deleted meanwhile.
 
     Call this after the reservation, which locks the folder's row. A deletion waits for that lock.
@@ -215,6 +215,12 @@ def object_key(place, file_id, name):
 def received_key(file_id, name):
     """files/received/{file_uuid}/{filename}. Signed URLs show the key, so it must not tell senders a folder's name."""
     return f"files/received/{file_id}/{filenames.ascii_key_name(name)}"
+
+
+def file_id_of(key):
+    """The id of the file whose bytes are at this key; None for a key of another form."""
+    parts = key.split("/")
+    return uuid.UUID(parts[-2]) if len(parts) > 2 and is_uuid(parts[-2]) else None
 
 
 def _part_size(size_bytes, wish=None):

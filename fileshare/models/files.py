@@ -199,6 +199,14 @@ class FileQuerySet(models.QuerySet):
         )
         return self.with_version_count().filter(~Exists(newer))
 
+    def to_carry(self):
+        """Files whose bytes are still where they were before the file was moved."""
+        return self.filter(next_key__isnull=False)
+
+    def named_by(self, keys):
+        """Files whose bytes are at one of these keys of the store, or on their way there."""
+        return self.filter(Q(object_key__in=keys) | Q(next_key__in=keys))
+
     def with_version_count(self):
         """Annotated with version_count: how many files of this queryset have the same name and place."""
         count = self._same_name().values("folder").annotate(n=Count("pk")).values("n")
@@ -253,10 +261,12 @@ class File(FileFacts, models.Model):
 
     `sent_as` is the name of a picture that was sent under the ending of another kind of picture; "" for other files.
     `sha256` (hex) and `crc32` cover the whole content; they are empty on a large upload until the checksum task has
-    read it. `etag` is the object store's, unquoted. A file with `deleted_at` is in the trash: only users who may
-    restore it see it, and its bytes still count towards the quota. `scan_detail` names the virus, or says why there
-    is no verdict. `scanned_at` is the time of the verdict; `scan_due_at` is when a worker may next take a waiting
-    file; `scan_failures` counts the failed scans in a row. The search compares `folded_name`.
+    read it. `etag` is the object store's, unquoted. `object_key` is where the bytes are. `next_key` is where they are
+    carried to after the file was moved to another folder (fileshare.many.carrying); else None. A file with `deleted_at`
+    is in the trash: only users who may restore it see it, and its bytes still count towards the quota. `scan_detail`
+    names the virus, or says why there is no verdict. `scanned_at` is the time of the verdict; `scan_due_at` is when a
+    worker may next take a waiting file; `scan_failures` counts the failed scans in a row. The search compares
+    `folded_name`.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -271,6 +281,8 @@ class File(FileFacts, models.Model):
     crc32 = models.BigIntegerField(null=True, blank=True)
     etag = models.CharField(max_length=100, blank=True)
     object_key = models.CharField(max_length=500, unique=True)
+    # Null, not "": SQLite uses the partial index for a key only where the condition is IS NOT NULL.
+    next_key = models.CharField(max_length=500, null=True, blank=True, editable=False)  # noqa: DJ001
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="files"
     )
@@ -322,6 +334,7 @@ class File(FileFacts, models.Model):
             models.Index(fields=["-scanned_at", "-id"], condition=~CLEAN, name="file_quarantine"),
             models.Index(fields=["scanned_at"], condition=Q(scanned_at__isnull=False), name="file_scanned"),
             models.Index(fields=["id"], condition=Q(folded_name=None), name="file_not_folded"),
+            models.Index(fields=["next_key"], condition=Q(next_key__isnull=False), name="file_to_carry"),
         ]
 
     def __str__(self):

@@ -16,6 +16,8 @@ BATCH = 500
 class Stored:
     """An object, and the ids of the File and the Upload with its key. Both ids are None for an orphan.
 
+    While the bytes of a moved file are carried to another key, it may have two objects.
+
     `file_size` is the size in the File's row.
     """
 
@@ -35,10 +37,10 @@ def stored():
         # Read uploads before files. An upload may become a file between the two queries; in the other order, its object
         # would be in neither answer and look like an orphan.
         uploads = dict(Upload.objects.filter(object_key__in=keys).values_list("object_key", "pk"))
-        files = {
-            key: (pk, size)
-            for key, pk, size in File.objects.filter(object_key__in=keys).values_list("object_key", "pk", "size_bytes")
-        }
+        files = {}
+        rows = File.objects.named_by(keys).values_list("pk", "size_bytes", "object_key", "next_key")
+        for pk, size, *named in rows:
+            files |= dict.fromkeys(named, (pk, size))
         for key, size, modified in batch:
             yield Stored(key, size, modified, *files.get(key, (None, None)), uploads.get(key))
 

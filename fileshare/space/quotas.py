@@ -38,8 +38,21 @@ def reserve(*, folder_id, size_bytes):
 
     When this makes the folder nearly full, the users who look after it are notified.
     """
+    _use(folder_id, size_bytes, reserved_bytes=F("reserved_bytes") + size_bytes)
+
+
+def take(*, folder_id, size_bytes):
+    """Use `size_bytes` for files that come into the folder with their bytes, moved or copied.
+
+    Raises QuotaExceeded, or Http404 for a folder that was deleted. When this makes the folder nearly full, the users
+    who look after it are notified.
+    """
+    _use(folder_id, size_bytes, used_bytes=F("used_bytes") + size_bytes)
+
+
+def _use(folder_id, size_bytes, **changes):
     room = Folder.objects.filter(room_for(size_bytes), pk=folder_id)
-    if not room.update(reserved_bytes=F("reserved_bytes") + size_bytes):
+    if not room.update(**changes):
         if not Folder.objects.filter(pk=folder_id).exists():
             raise Http404
         raise QuotaExceeded

@@ -189,6 +189,13 @@ class ObjectStore(Protocol):
     def write(self, key, stream, *, size_limit, content_type="") -> ObjectInfo:
         """Publish the bytes that `stream.read(n)` returns. Beyond `size_limit` raises TooLarge and keeps nothing."""
 
+    def copy(self, source, key, *, moves=False) -> ObjectInfo:
+        """Publish at `key` the bytes that are published at `source`. A second call gives the same answer.
+
+        With `moves` the caller deletes `source` afterwards: the store may then let both share their bytes, and the
+        new object counts as modified when the old one was. Raises ObjectMissing when there is no `source`.
+        """
+
     def head(self, key) -> ObjectInfo | None:
         """The ObjectInfo of what is published at `key`, or None."""
 

@@ -1,6 +1,7 @@
 """The object store on the portal's own disk: ObjectStore on top of local_files."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -34,6 +35,8 @@ from .local_files import LocalFiles, checked_key, sidecar_of
 from .part_writer import Pace, PartWriter, begun_of
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""Errors of a disk on which a file cannot have a second name."""
 
 
 class LocalStore(LocalFiles):
@@ -281,6 +284,41 @@ class LocalStore(LocalFiles):
         ):
             self._publish(temporary, key, sidecar_of(temporary, info, content_type))
         return info
+
+    def copy(self, source, key, *, moves=False):
+        with disk.refusing(), self.open(source) as stream:
+            size_bytes = os.fstat(stream.fileno()).st_size
+            sidecar = disk.read_json(self._path(self._meta, source) + ".json") or {}
+            if moves and (info := self._linked(source, key, sidecar)):
+                return info
+            return self.write(key, stream, size_limit=size_bytes, content_type=sidecar.get("content_type", ""))
+
+    def _linked(self, source, key, sidecar):
+        """Let the file of `source` have the name `key` too. Returns the ObjectInfo; None on a disk without such links.
+
+        A file that is at `key` already is that very file: a process died after it had made the link.
+        """
+        origin, path = self._path(self._objects, source), self._path(self._objects, key)
+        meta = self._path(self._meta, key) + ".json"
+
+        def link():
+            if not os.path.lexists(origin):
+                raise ObjectMissing(source)
+            with contextlib.suppress(FileExistsError):
+                os.link(origin, path, follow_symlinks=False)
+
+        with self._lock(key):
+            try:
+                fresh = self._into_folders(path, link)
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    return None
+                raise
+            if sidecar:
+                self._into_folders(meta, lambda: disk.write_json(meta, sidecar, folder=self._staged))
+            for folder in fresh:
+                self._sync_folder(folder)
+        return self.head(key)
 
     def head(self, key):
         with disk.refusing(), contextlib.suppress(ObjectMissing):

@@ -8,7 +8,7 @@ from config.watch import metrics
 
 # The calls that make the store work. Signing a URL is not among them: it does not ask the store.
 CALLS = ("received", "complete_put", "discard_put", "create_multipart", "list_parts", "complete_multipart")
-CALLS += ("abort_multipart", "write", "head", "open", "delete", "expire_after")
+CALLS += ("abort_multipart", "write", "copy", "head", "open", "delete", "expire_after")
 _inside = threading.local()
 
 

@@ -67,6 +67,8 @@ READ_ATTEMPTS = 4
 READER_BUFFER_BYTES = 256 * 1024
 WRITE_PART_BYTES = 16 * 1024 * 1024
 """The size of the parts that `write` sends, one in memory at a time. S3 takes ten thousand parts, which is 156 GiB."""
+COPY_PART_BYTES = 1024 * 1024 * 1024
+"""`copy` has the service copy larger objects in parts of this size, some at a time."""
 
 _MISSING = {"NoSuchKey", "NotFound", "404"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
@@ -240,6 +242,28 @@ class S3Store:
         if info is None or info.size_bytes != source.size_bytes:
             raise StoreUnavailable
         return ObjectInfo(info.size_bytes, info.etag, sha256, crc32, info.modified_at)
+
+    def copy(self, source, key, *, moves=False):
+        with self._asking(source):
+            found = self.client.head_object(Bucket=self.bucket, Key=source)
+            facts = {
+                "CopySourceIfMatch": found["ETag"],
+                "MetadataDirective": "REPLACE",
+                "ContentType": found.get("ContentType") or "application/octet-stream",
+                **self._encryption,
+            }
+            # S3 copies at most 5 GiB by one call; boto3 has it copy larger objects in parts.
+            self.patient.copy(
+                {"Bucket": self.bucket, "Key": source},
+                self.bucket,
+                key,
+                ExtraArgs=facts,
+                Config=TransferConfig(multipart_threshold=COPY_PART_BYTES, multipart_chunksize=COPY_PART_BYTES),
+            )
+        info = self.head(key)
+        if info is None or info.size_bytes != found["ContentLength"]:
+            raise StoreUnavailable
+        return info
 
     def head(self, key):
         try:

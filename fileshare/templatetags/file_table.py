@@ -32,9 +32,19 @@ def _template():
     return environment.get_template("fileshare/file_rows.html")
 
 
+@register.filter
+def any_changeable(files):
+    """True when the user may delete one of these Files or FileRows (with_details), and so move and tag it."""
+    return any(file.can_delete for file in files)
+
+
 @register.simple_tag
-def file_rows(files, *, selectable=False, show_folder=False, current=None):
-    """The `tr` elements of these Files or FileRows (with_details); `current` is the id of the one that is shown."""
+def file_rows(files, *, zips=None, show_folder=False, current=None):
+    """The `tr` elements of these Files or FileRows (with_details); `current` is the id of the one that is shown.
+
+    With `zips` True or False a row can be ticked if the user may change its file, and with True if it can be
+    downloaded.
+    """
     words = {
         "select": _("Select"),
         "download": _("Download"),
@@ -50,7 +60,8 @@ def file_rows(files, *, selectable=False, show_folder=False, current=None):
     html = _template().render(
         files=rows,
         words=words,
-        selectable=selectable,
+        selectable=isinstance(zips, bool),
+        zips=zips,
         show_folder=show_folder,
         search_url=reverse("search"),
         sprite=static("icons.svg"),

@@ -17,7 +17,7 @@ from django.utils import timezone
 from audit.log import record
 from config.errors import Refused
 from fileshare.contributions.actions import Action
-from fileshare.incoming import completion
+from fileshare.incoming import completion, uploads
 from fileshare.models import File, Upload
 from fileshare.space import inventory
 from fileshare.storage import StoreUnavailable, get_store
@@ -37,15 +37,17 @@ SUSPICIOUS_ORPHANS = 100
 class Reconciliation:
     """What `reconcile` found.
 
-    `orphans` counts objects without a row, `removed` those that were deleted, with `removed_bytes`. `leftovers` counts
-    the remains of killed uploads. `missing` lists the Files without an object, at most MOST_MISSING of `missing_count`.
-    `held_back` is True when there were so many orphans that none was deleted.
+    `orphans` counts objects without a row, `removed` those that were deleted, with `removed_bytes`. `adopted` counts
+    objects that were found under another key than their file's row names, and whose row names them now. `leftovers`
+    counts the remains of killed uploads. `missing` lists the Files without an object, at most MOST_MISSING of
+    `missing_count`. `held_back` is True when there were so many orphans that none was deleted.
     """
 
     objects: int = 0
     orphans: int = 0
     removed: int = 0
     removed_bytes: int = 0
+    adopted: int = 0
     leftovers: int = 0
     missing: list = field(default_factory=list)
     missing_count: int = 0
@@ -126,23 +128,29 @@ def reconcile(*, dry_run=False, force=False, progress=None):
 
     Objects younger than ORPHAN_GRACE_HOURS stay. When most objects have no row, all of them stay, because this is
     probably another portal's store or an empty database; `force` deletes them anyway. Rows without an object stay, and
-    each is an error in the log. `dry_run` only looks. `progress` is a config.progress.Progress that counts objects.
+    each is an error in the log, unless another object has the file's id in its key: then the row names that. `dry_run`
+    only looks. `progress` is a config.progress.Progress that counts objects.
     Returns a Reconciliation. One Event records what was deleted or is missing. Raises StoreUnavailable.
     """
     began = timezone.now()
-    found, ids, orphans = Reconciliation(), _Ids(), []
+    found, ids, orphans, strays = Reconciliation(), _Ids(), [], []
     for entry in inventory.stored():
         found.objects += 1
         if entry.file_id is not None:
             ids.add(entry.file_id)
-        elif entry.upload_id is None and entry.modified_at < began - settings.ORPHAN_GRACE:
-            found.orphans += 1
-            if len(orphans) < MOST_ORPHANS:
-                orphans.append((entry.key, entry.size_bytes))
+        elif entry.upload_id is None:
+            if len(strays) < MOST_ORPHANS:
+                strays.append((entry.key, entry.size_bytes))
+            if entry.modified_at < began - settings.ORPHAN_GRACE:
+                found.orphans += 1
+                if len(orphans) < MOST_ORPHANS:
+                    orphans.append((entry.key, entry.size_bytes))
         if progress:
             progress.advance()
+    if not dry_run:
+        _adopt(strays, found, ids)
     _report_missing(found, ids, began)
-    many = found.orphans > SUSPICIOUS_ORPHANS and found.orphans > ids.count
+    many = found.orphans > SUSPICIOUS_ORPHANS and found.orphans > ids.count + found.adopted
     found.held_back = many and not force
     if found.held_back:
         logger.error(
@@ -156,6 +164,23 @@ def reconcile(*, dry_run=False, force=False, progress=None):
         found.leftovers = get_store().sweep(older_than=began - 2 * settings.UPLOAD_LIFETIME)
         _tell(found)
     return found
+
+
+def _adopt(strays, found, ids):
+    """Let rows without an object name the one that has their id in its key.
+
+    A database that is restored from a backup knows a file under the key that it had before it was moved.
+    """
+    store, remaining = get_store(), iter(strays)
+    while batch := list(islice(remaining, inventory.BATCH)):
+        named = {file_id: stray for stray in batch if (file_id := uploads.file_id_of(stray[0])) and file_id not in ids}
+        for file in File.objects.filter(pk__in=list(named)).only("pk", "object_key", "size_bytes"):
+            key, size_bytes = named[file.pk]
+            if size_bytes != file.size_bytes or store.head(file.object_key):
+                continue
+            if File.objects.filter(pk=file.pk, object_key=file.object_key).update(object_key=key, next_key=None):
+                logger.warning("The bytes of file %s were not at %s but at %s", file.pk, file.object_key, key)
+                found.adopted += 1
 
 
 def _remove(orphans, found):
@@ -178,8 +203,10 @@ def _report_missing(found, ids, began):
         if row.pk in ids:
             continue
         file = File.objects.select_related("folder", "subfolder").filter(pk=row.pk).first()
-        # Ask the store again, and then for the row. A file may be deleted at any time, and its row goes first.
-        if file is None or get_store().head(file.object_key) or not File.objects.filter(pk=file.pk).exists():
+        # Ask the store again, and then for the row. A file may be deleted or moved at any time, and its row goes first.
+        if file is None or get_store().head(file.object_key):
+            continue
+        if not File.objects.filter(pk=file.pk, object_key=file.object_key).exists():
             continue
         found.missing_count += 1
         logger.error("File %s of folder %s has no object: %s", file.pk, file.folder.slug, file.object_key)
@@ -191,6 +218,7 @@ def _tell(found):
     facts = {
         "removed": found.removed,
         "removed_bytes": found.removed_bytes,
+        "adopted": found.adopted,
         "leftovers": found.leftovers,
         "missing": found.missing_count,
     }

@@ -18,10 +18,12 @@ from config.http.throttling import throttle
 from config.http.view_facts import says
 from fileshare import audiences, files, folders, holds, tags
 from fileshare.incoming import completion, uploads
+from fileshare.many import deleting, undoing
 from fileshare.outgoing import downloads
 
 from ..forms.files import FileForm, TagForm, UploadForm
 from ..models import File
+from . import many
 from .share_section import section
 
 VERSIONS_SHOWN = 100
@@ -67,7 +69,7 @@ def download(request, file_id):
 @login_required
 @require_POST
 def delete(request, file_id):
-    """Move a file to the trash and go back to its folder."""
+    """Move a file to the trash and go back to the list that it was in; from its own page, to its folder."""
     row = files.delete(user=request.user, file_id=file_id)
     text = ngettext(
         "“{name}” was moved to {trash}. It can be restored within {days} day.",
@@ -75,8 +77,12 @@ def delete(request, file_id):
         settings.TRASH_DAYS,
     )
     link = format_html('<a href="{}">{}</a>', reverse("trash"), _("the trash"))
-    messages.success(request, format_html(text, name=row.filename, trash=link, days=settings.TRASH_DAYS))
-    return redirect(row.subfolder or row.folder)
+    told = format_html(text, name=row.filename, trash=link, days=settings.TRASH_DAYS)
+    token = undoing.of_deletion(request.user, deleting.Deleted([row], [], row.deleted_at))
+    messages.success(request, many.with_undo(told, token), extra_tags="undo")
+    place = (row.subfolder or row.folder).get_absolute_url()
+    came_from = many.back_from(request, otherwise=place)
+    return redirect(place if came_from.endswith(row.get_absolute_url()) else came_from)
 
 
 @login_required

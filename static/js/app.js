@@ -13,6 +13,7 @@ const loaders = {
   notices: () => import("./notices.js"),
   payment: () => import("./payment.js"),
   "payment-number": () => import("./payment-number.js"),
+  place: () => import("./place.js"),
   print: () => import("./print.js"),
   reveal: () => import("./reveal.js"),
   search: () => import("./search.js"),

@@ -1,11 +1,12 @@
-/** The bar above a table of files: how many are ticked, and their total size. */
+/** The bar above a table of files: how many are ticked, their total size, and what can be done with them. */
 import { bytes } from "./lib/format.js";
 import { fill } from "./lib/words.js";
 
 /** @param {HTMLFormElement} bar its check boxes are in the table's rows (form="…") */
 export function mount(bar) {
   const part = (name) => bar.querySelector(`[data-part=${name}]`);
-  const [all, send, words, live] = ["all", "send", "words", "live"].map(part);
+  const [all, words, live] = ["all", "words", "live"].map(part);
+  const acts = bar.querySelectorAll("[data-part=act]");
   const boxes = [...bar.elements].filter((element) => element.name === "file_ids");
   const texts = bar.dataset;
 
@@ -14,8 +15,11 @@ export function mount(bar) {
     const size = bytes(ticked.reduce((sum, box) => sum + Number(box.dataset.size), 0), document.documentElement.lang || undefined);
     const facts = { count: ticked.length, size };
     const none = ticked.length === 0;
-    words.textContent = fill(none ? texts.textNone : texts.textSome, facts);
-    send.disabled = none;
+    words.textContent = none ? "" : fill(texts.textSome, facts);
+    for (const act of acts) {
+      act.disabled = none;
+      act.dataset.confirmName = String(ticked.length);
+    }
     all.checked = ticked.length === boxes.length;
     all.indeterminate = !none && !all.checked;
     for (const box of boxes) box.closest("tr").classList.toggle("is-picked", box.checked);
@@ -29,7 +33,16 @@ export function mount(bar) {
     for (const box of boxes) box.checked = all.checked;
     tell();
   });
-  for (const box of boxes) box.addEventListener("change", tell);
+  let last = null; // where a range begins: with Shift, all rows from there take the state of the one that is clicked
+  for (const [index, box] of boxes.entries()) {
+    box.addEventListener("click", (event) => {
+      if (event.shiftKey && last !== null) {
+        for (const between of boxes.slice(Math.min(last, index), Math.max(last, index) + 1)) between.checked = box.checked;
+      }
+      last = index;
+      tell();
+    });
+  }
   addEventListener("pageshow", show); // when the user comes back to the page, the browser has kept the ticks
   bar.classList.add("is-live");
   if (all.checked) for (const box of boxes) box.checked = true; // ticked before this script came

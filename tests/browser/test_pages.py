@@ -83,6 +83,25 @@ def test_pages_of_somebody_signed_in(visit, look, people, company_folder, report
     assert Axe().run(page).violations_count == 0
 
 
+def test_many_files_at_once(visit, look, people, company_folder, report):
+    SubfolderFactory(folder=company_folder, name="A rather long name of a subfolder " * 3, slug="contracts")
+    page = visit(people["super"], **look)
+    page.goto(company_folder.get_absolute_url())
+    page.get_by_role("checkbox", name="Select all").check()
+    assert_good_now(page)
+    page.get_by_role("button", name="Tag", exact=True).click()
+    expect(page.get_by_role("heading", name="Tag 1 file")).to_be_visible()
+    assert_good_now(page)
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("checkbox", name="Select all").check()
+    page.get_by_role("button", name="Move", exact=True).click()
+    expect(page.get_by_role("heading", name="Move 1 file to …")).to_be_visible()
+    assert_good_now(page)
+    page.get_by_role("button", name="Baobab / A rather long name").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    assert_good_now(page)
+
+
 def test_uploads_and_choices_look_finished(visit, look, people, company_folder, report, watch):
     super_ = people["super"]
     place = uploads.Place(company_folder)

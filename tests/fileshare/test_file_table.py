@@ -30,7 +30,7 @@ def test_what_users_write_is_escaped():
     file = File.objects.with_details(person).get()
     file.filename = BAD
 
-    html = file_table.file_rows([file], show_folder=True, selectable=True)
+    html = file_table.file_rows([file], show_folder=True, zips=True)
 
     assert "<img" not in html
     assert "<b>" not in html

@@ -12,14 +12,16 @@ from accounts.notices import mail
 from fileshare import company_folders, files, folders, holds, new_file_letters
 from fileshare.desk import clients, ops
 from fileshare.incoming import completion, uploads
+from fileshare.many import carrying, deleting, moving, tagging
 from fileshare.models import File, Folder, FolderPermission, Hold, Upload
 from fileshare.scanning import clamd, virus_gate
 from fileshare.search import folding
 from fileshare.space import quotas
 from fileshare.storage import ObjectInfo
+from fileshare.upkeep import reconcile
 from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory, grant, store_file
 from tests.guards.cases import loses, passes_by, waits
-from tests.guards.rows import EARLY, LATE, a_file, a_super, an_upload, complete, fresh
+from tests.guards.rows import EARLY, LATE, a_file, a_super, an_upload, complete, fresh, text
 from tests.guards.waiting import Statement
 
 DAY = timedelta(days=1)
@@ -100,10 +102,16 @@ def a_file_is_renamed_while_names_are_folded():
 # --- Space ------------------------------------------------------------------------------------------
 
 
-@loses("fileshare.space.quotas.reserve", "QuotaExceeded", None)
+@loses("fileshare.space.quotas._use", "QuotaExceeded", None)
 def the_last_space():
     folder = FolderFactory(quota_bytes=10)
     return lambda: quotas.reserve(folder_id=folder.pk, size_bytes=6)
+
+
+@loses("fileshare.space.quotas._use", "QuotaExceeded", None)
+def the_last_space_for_moved_files():
+    folder = FolderFactory(quota_bytes=10)
+    return lambda: quotas.take(folder_id=folder.pk, size_bytes=6)
 
 
 @waits("fileshare.space.quotas._lock", 1, 0)
@@ -146,6 +154,61 @@ def a_file_is_removed_and_changed():
         lambda: files.remove_from(file.folder),
         lambda: files.change(user=boss, file_id=file.pk, filename="b.docx"),
     )
+
+
+@waits("fileshare.folders.locked_folders", "Moved", "Upload")
+def a_file_is_moved_while_another_comes():
+    boss, file, folder = a_super(), a_file(), FolderFactory()
+    return (
+        lambda: moving.move(user=boss, file_ids=[file.pk], folder_id=folder.pk),
+        lambda: uploads.initiate(
+            user=boss, place=uploads.Place(folder), filename="a.txt", size_bytes=5, content_type=""
+        ),
+    )
+
+
+@waits("fileshare.many.choosing.changeable", "Deleted", "Http404")
+def files_are_deleted_and_one_is_renamed():
+    boss, file = a_super(), a_file()
+    return (
+        lambda: deleting.delete(user=boss, file_ids=[file.pk]),
+        lambda: files.change(user=boss, file_id=file.pk, filename="b.docx"),
+    )
+
+
+@waits("fileshare.many.deleting.restore", 1, "Conflict")
+def a_deletion_is_undone_and_the_file_purged():
+    boss, file = a_super(), a_file()
+    deleted = deleting.delete(user=boss, file_ids=[file.pk])
+    return (
+        lambda: deleting.restore(user=boss, file_ids=[file.pk], deleted_at=deleted.deleted_at),
+        lambda: files.purge(user=boss, file_id=file.pk),
+    )
+
+
+@waits("fileshare.many.tagging.take_back", 1, 0)
+def new_tags_are_taken_back():
+    boss, file = a_super(), a_file()
+    tagged = tagging.change_tags(user=boss, file_ids=[file.pk], add=["new"])
+    return lambda: tagging.take_back(user=boss, added=tagged.added)
+
+
+@loses("fileshare.many.carrying._switch", False, 1)
+def a_file_is_carried_and_moved_again():
+    file = a_file(next_key=text())
+    return lambda: carrying._switch(file), lambda: File.objects.filter(pk=file.pk).update(next_key=text())
+
+
+@loses("fileshare.upkeep.reconcile._adopt", 0, 1)
+def a_row_takes_another_object_and_is_carried():
+    file = a_file(object_key=text())
+    stray, found = (f"files/{file.pk}/a.docx", file.size_bytes), reconcile.Reconciliation()
+
+    def adopt():
+        reconcile._adopt([stray], found, reconcile._Ids())
+        return found.adopted
+
+    return adopt, lambda: File.objects.filter(pk=file.pk).update(object_key=text())
 
 
 @waits("fileshare.holds.release", "Hold", "Conflict")

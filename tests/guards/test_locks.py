@@ -26,9 +26,12 @@ NO_RACE = {
     "accounts.notices.preferences.choose": "all that wait for the digest, whatever they say; their user is locked",
     "accounts.privacy.subject_rights._erase_account": "all lines of the admin's list about the user, who is locked",
     "accounts.second_factors.totp.check": "redundant: the device is locked, and matching_step takes newer steps only",
+    "fileshare.files.move_to_trash": "rows that its caller has locked",
+    "fileshare.files.take_from_trash": "rows that its caller has locked",
     "fileshare.folders.change_folder": "all files of the folder, which is locked",
     "fileshare.incoming.completion._claim_renewed.renew": "_mine is its condition, and that of _unclaim, "
     "which has a case",
+    "fileshare.many.moving._update": "rows that this transaction has locked",
     "fileshare.models.files.FileQuerySet.count_downloads": "adds one, however many do",
     "fileshare.outgoing.downloads._write": "adds how many there were, however many do",
     "fileshare.privacy.close": "all public files of the user",

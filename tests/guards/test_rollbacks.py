@@ -29,6 +29,7 @@ from config.outside import queue
 from fileshare import files, folders, holds
 from fileshare.content.file_types import FileTypeRefused
 from fileshare.incoming import completion, uploads
+from fileshare.many import carrying, copying, moving
 from fileshare.requests import file_requests, senders
 from fileshare.storage import MultipartMissing, ObjectInfo, get_store
 from payments import transactions
@@ -114,6 +115,11 @@ def remove_picture():
     return lambda: avatars.remove_avatar(user=user), lambda: default_storage.exists(name)
 
 
+def carry_a_moved_file():
+    file = a_file(next_key=f"files/moved/{uuid.uuid4()}/a.docx")
+    return carrying.carry_all, lambda: is_stored(file)
+
+
 def is_stored(file):
     return get_store().head(file.object_key) is not None
 
@@ -134,6 +140,7 @@ BYTES = {  # operation: the function that hands the work to on_commit
     purge_quarantined: "fileshare.files._remove",
     remove_expired: "fileshare.files._remove",
     remove_from_a_folder: "fileshare.files._remove",
+    carry_a_moved_file: "fileshare.many.carrying._switch",
     abort: "fileshare.incoming.uploads.drop",
     give_up_parts: "fileshare.incoming.uploads.drop",
     remove_abandoned: "fileshare.incoming.uploads.drop",
@@ -196,6 +203,18 @@ def make_a_file_to_scan(settings):
     return make_a_file_of_parts()
 
 
+def move_a_file():
+    file, folder = a_file(), FolderFactory()
+    return lambda: moving.move(user=a_super(), file_ids=[file.pk], folder_id=folder.pk)
+
+
+def copy_a_file():
+    file, folder = a_file(sha256="", crc32=None), FolderFactory()
+    info = ObjectInfo(file.size_bytes, "etag", None, None, timezone.now())
+    made = {file.pk: copying._Object(uuid.uuid4(), uuid.uuid4().hex, info)}
+    return lambda: copying._make_rows(a_super(), uploads.Place(folder), made, [], partial=False)
+
+
 def place_a_hold():
     file = a_file()
     return lambda: holds.place(by=a_super(), reason="A lawsuit", file_id=file.pk)
@@ -221,6 +240,8 @@ TASKS = {  # operation: the task, and the function that queues it
     grant_to_a_company: ("fileshare.tasks.tell_company", "fileshare.folders._tell"),
     make_a_file_of_parts: ("fileshare.tasks.complete_checksums", "fileshare.incoming.completion._make_file"),
     make_a_file_to_scan: ("fileshare.tasks.scan_waiting_files", "fileshare.scanning.virus_gate.queue_scan"),
+    move_a_file: ("fileshare.tasks.carry_moved_files", "fileshare.many.moving._carry_out"),
+    copy_a_file: ("fileshare.tasks.complete_checksums", "fileshare.many.copying._make_rows"),
     place_a_hold: ("fileshare.tasks.refresh_expiry", "fileshare.holds._record"),
     receive_a_callback: ("payments.tasks.process_callback", "payments.mpesa.callback_records.receive_callback"),
     accept_a_push_called_back_early: ("payments.tasks.process_callback", "payments.transactions._accepted"),
@@ -318,6 +339,8 @@ AT_ONCE = {
     "fileshare.incoming.completion._publish": "the upload's row has gone in another transaction",
     "fileshare.incoming.uploads._begin_parts": "the multipart upload's id was never written down",
     "fileshare.incoming.uploads.remove_bytes": "called after the commit by drop, and by completion._publish",
+    "fileshare.many.carrying._carry": "removes a copy that no row names",
+    "fileshare.many.copying._remove": "copies without rows: those that were not needed, and all when it failed",
     "fileshare.upkeep.lifecycle.refresh": "tells the bucket of committed rows, from a task",
     "fileshare.upkeep.reconcile._remove": "removes what has no row",
     "fileshare.upkeep.reconcile.discard_unwanted": "removes what has no row",

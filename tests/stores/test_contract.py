@@ -1,6 +1,8 @@
 """What every object store promises its callers: its methods, and its URLs over HTTP."""
 
+import errno
 import io
+import os
 import time
 import uuid
 import zlib
@@ -399,6 +401,62 @@ def test_an_object_can_be_read_from_anywhere(store, key):
         assert file.tell() == len(LARGE)
         file.seek(4)
         assert file.read(4) == LARGE[4:8]
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_copy_has_the_same_bytes_and_outlives_its_source(store, key, moves):
+    copied = key.replace("reports", "other")
+    published(store, key)
+
+    info = store.copy(key, copied, moves=moves)
+    again = store.copy(key, copied, moves=moves)
+    store.delete(key)
+
+    assert info.size_bytes == again.size_bytes == len(REPORT)
+    assert store.head(key) is None
+    assert store.head(copied).etag == again.etag
+    assert content(store, copied) == REPORT
+    assert [(name, size) for name, size, _time in store.list(copied)] == [(copied, len(REPORT))]
+
+
+def test_a_copy_of_nothing_is_refused(store, key):
+    for moves in (False, True):
+        with pytest.raises(ObjectMissing):
+            store.copy(key, key.replace("reports", "other"), moves=moves)
+    assert list(store.list(key.replace("reports", "other"))) == []
+
+
+def test_a_copy_is_as_young_as_it_is_so_that_it_is_no_old_orphan(local_store, key):
+    copied, moved = key.replace("reports", "copied"), key.replace("reports", "moved")
+    published(local_store, key)
+    path = local_store._path(local_store._objects, key)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+    assert local_store.copy(key, copied).modified_at.year > 2020
+    assert local_store.copy(key, moved, moves=True).modified_at.year == 2001
+    assert os.path.samefile(path, local_store._path(local_store._objects, moved)), "no byte was written again"
+
+
+def test_a_disk_without_links_gets_a_copy(local_store, key, monkeypatch):
+    def refuse(*_names, **_options):
+        raise OSError(errno.EPERM, "no links here")
+
+    published(local_store, key)
+    monkeypatch.setattr("os.link", refuse)
+
+    assert local_store.copy(key, f"{key}.new", moves=True).size_bytes == len(REPORT)
+    assert content(local_store, f"{key}.new") == REPORT
+
+
+def test_a_large_object_is_copied_in_parts(s3_store, key, monkeypatch):
+    monkeypatch.setattr("fileshare.storage.s3.COPY_PART_BYTES", PART_SIZE)
+    published(s3_store, key, LARGE)
+
+    info = s3_store.copy(key, f"{key}.new")
+
+    assert info.etag.endswith("-3")
+    assert content(s3_store, f"{key}.new") == LARGE
+    assert s3_store.client.head_object(Bucket=s3_store.bucket, Key=f"{key}.new")["ContentType"] == PDF
 
 
 def test_what_is_not_there_is_said_so(wary_store, web, key, file_id):

@@ -30,6 +30,8 @@ class Command(BaseCommand):
             self.stdout.write("They stay, for they are most: is this the store's database? --force removes them.")
         elif not dry_run:
             self.stdout.write(f"Removed: {found.removed} ({found.removed_bytes} bytes); leftovers: {found.leftovers}.")
+        if found.adopted:
+            self.stdout.write(f"Files whose object was under another key, which they name now: {found.adopted}.")
         self.stdout.write(f"Files without an object: {found.missing_count}.")
         for file in found.missing:
             self.stdout.write(f"  {file.pk}  {file.folder.slug}  {file.filename}  {file.object_key}")

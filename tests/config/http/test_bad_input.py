@@ -108,6 +108,8 @@ MAY_BE_NULL = [
     ("POST mpesa/stkpush", "folder_id"),
     ("POST fileshare/upload/initiate", "content_type"),
     ("POST files/<str:file_id>/share", "password"),
+    ("POST files/move", "subfolder_id"),
+    ("POST files/copy", "subfolder_id"),
 ]
 
 
