@@ -36,7 +36,7 @@ ORDER = {
     "fileshare": """
         actions names notice_kinds rates schedule scopes conf content models storage lists folder_notices holds tags
         folders checksums space scanning files company_folders
-        incoming requests sharing outgoing search desk upkeep backups demo privacy forms metrics parts
+        incoming requests outgoing sharing search desk upkeep backups demo privacy forms metrics parts
         templatetags letter_samples hand_in
     """,
     "payments": """
