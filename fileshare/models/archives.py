@@ -14,8 +14,8 @@ class Archive(models.Model):
     `entries` are [[file id, path, crc behind], …]; `skipped` is the text of SKIPPED.txt. "crc behind" is true when
     the CRC-32 was unknown when the list was made: then the archive holds it behind the file's bytes.
 
-    It is of a `user`, or of one `use` of a share link. Sizes and CRCs come from the files, which never change. Every request checks that the user may
-    still download them, or that the link still carries them.
+    It is of a `user`, or of one `use` of a share link. Sizes and CRCs come from the files, which never change. Every
+    request checks that the user may still download them, or that the link still carries them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -8,7 +8,18 @@ from operator import or_
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import CharField, DurationField, Exists, ExpressionWrapper, F, IntegerField, OuterRef, Prefetch, Q, Value
+from django.db.models import (
+    CharField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    Value,
+)
 from django.db.models.lookups import Exact, GreaterThanOrEqual, IsNull
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -95,7 +106,11 @@ class ShareLinkQuerySet(models.QuerySet):
         links, here = self.model.objects.order_by(), Q(subfolder=None)
         if file.subfolder_id is not None:
             here |= Q(subfolder=file.subfolder_id)
-        ways = [links.filter(file=file), links.filter(shared_files__file=file), links.filter(here, folder=file.folder_id)]
+        ways = [
+            links.filter(file=file),
+            links.filter(shared_files__file=file),
+            links.filter(here, folder=file.folder_id),
+        ]
         alone, *others = (way.values("pk") for way in ways)
         return self.filter(pk__in=alone.union(*others, all=True))
 

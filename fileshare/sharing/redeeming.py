@@ -81,9 +81,9 @@ class TooManyForZip(Refused):
 
 
 def asks_password(token, proof=""):
-    """The id of the link with this token, as text, when it has a password and `proof` (of `unlock`) is not valid for it.
+    """The id of the link with this token, as text, when it asks for its password; "" when not, or there is no link.
 
-    "" when it asks for none, or there is no link.
+    It does not ask a visitor whose `proof`, which `unlock` returned, is valid.
     """
     link = found(token, ShareLink.objects.exclude(password=""))
     return "" if link is None or is_unlocked(link, proof) else str(link.pk)
@@ -216,7 +216,7 @@ def _take_use(link, files):
 
 
 def _used(link, files, *, in_zip=False):
-    """The ShareDownload of a use that was taken for these files: counted, written down, and told to the link's maker."""
+    """The ShareDownload of a use that was taken for these files: counted, logged, and told to the link's maker."""
     asked = context.current()
     use = ShareDownload.objects.create(
         share=link,

@@ -23,8 +23,8 @@ from fileshare.contributions.actions import Action
 from fileshare.models import (
     File,
     Folder,
-    ShareDownload,
     SharedFile,
+    ShareDownload,
     ShareLink,
     SharePermission,
     ShareState,

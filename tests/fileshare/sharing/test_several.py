@@ -613,7 +613,9 @@ def test_a_link_to_view_shows_each_file_and_hands_none_over(made, people, compan
     assert outsider.get(f"{look}{put(people, company_folder, 'other.txt').pk}").status_code == 404
     assert refusal(download(outsider, one.token)) == (403, "view_only")
     assert refusal(download(outsider, one.token, file_id=str(text.pk))) == (403, "view_only")
-    previews = {file["filename"]: file["preview"] for file in outsider.get(page_json(one), headers=JSON).json()["files"]}
+    previews = {
+        file["filename"]: file["preview"] for file in outsider.get(page_json(one), headers=JSON).json()["files"]
+    }
     assert previews == {"words.txt": "text", "plan.png": "image", "letter.docx": None}
 
 
@@ -790,7 +792,9 @@ def test_the_maker_is_told_and_led_to_the_link(made, outsider, company_folder):
     for one in (several, several, of_folder):
         download(outsider, one.token)
 
-    said = {sentence(row.type, row.payload): page_of_notice(row.type, row.payload) for row in Notification.objects.all()}
+    said = {
+        sentence(row.type, row.payload): page_of_notice(row.type, row.payload) for row in Notification.objects.all()
+    }
     assert set(said.values()) == {f"/shares/{one.link.pk}/" for one in (several, of_folder)}
     assert "Somebody downloaded by your share link to the folder “Baobab”." in said
 
