@@ -55,17 +55,14 @@ def two_share_the_same_files_in_another_order():
     )
 
 
-@waits("fileshare.sharing.shares.shareable_place", "list", None)
-def a_folder_is_shared_and_deleted():
+@waits("fileshare.sharing.shares.shareable_place", "list", "Folder")
+def a_folder_is_shared_and_gets_a_rule():
     boss, file = a_super(), a_file()
-
-    def empty_and_delete():
-        files.delete(user=boss, file_id=file.pk)
-        files.purge(user=boss, file_id=file.pk)
-        folders.delete_folder(user=boss, folder_id=file.folder_id)
-
     facts = {"permission": "download", "expires_in": DAY}
-    return lambda: shares.create(user=boss, folder_id=file.folder_id, **facts), empty_and_delete
+    return (
+        lambda: shares.create(user=boss, folder_id=file.folder_id, **facts),
+        lambda: folders.change_folder(user=boss, folder_id=file.folder_id, share_password_required=True),
+    )
 
 
 @loses("fileshare.sharing.shares.revoke", False, True)
