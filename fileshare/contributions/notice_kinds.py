@@ -169,7 +169,7 @@ KINDS = (
         "download",
         OFF,
         _downloaded,
-        lambda facts: page("share-link", "share_id")(facts) or page("file", "file_id")(facts),
+        lambda facts: page("file", "file_id")(facts) or page("share-link", "share_id")(facts),
     ),
     Kind(
         "request_answered",

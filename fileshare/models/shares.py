@@ -118,6 +118,10 @@ class ShareLinkQuerySet(models.QuerySet):
         """Links that are not revoked, not expired and not used up. Their makers' rights are not checked."""
         return self.filter(_unspent())
 
+    def empty(self):
+        """Links to several files of which none is left, those in the trash counted as left."""
+        return self.filter(~Exists(SharedFile.objects.filter(share=OuterRef("pk"))), file=None, folder=None)
+
     def with_details(self):
         """Joined with file, folder, subfolder, maker and the maker's company, which `state_for` and the pages read; the
         first NAMED of several files are in `first_shared`."""

@@ -423,3 +423,11 @@ def revoke(*, user, share_id, file_id=None):
         link.revoked_at = now
         _record(Action.SHARE_REVOKED, user, link)
     return link
+
+
+def forget_empty():
+    """Delete the links to several files that are over and of which no file is left. Returns how many.
+
+    A link to one file goes with the file. These stay until their end, so that whoever opens one is told that it is over.
+    """
+    return ShareLink.objects.empty().filter(expires_at__lt=timezone.now()).delete()[1].get("fileshare.ShareLink", 0)

@@ -16,7 +16,7 @@ from accounts.models import Notification, OutgoingMail
 from accounts.notices.kinds import sentence
 from accounts.notices.kinds import url as page_of_notice
 from audit.models import Event
-from fileshare import files, folders, privacy
+from fileshare import files, folders, privacy, tasks
 from fileshare.models import Archive, File, Folder, FolderPermission, SharedFile, ShareDownload, ShareLink
 from fileshare.sharing import redeeming, shares
 from tests.factories import FolderFactory, SubfolderFactory, grant, store_file
@@ -896,3 +896,17 @@ def test_a_file_deleted_for_good_leaves_the_uses_of_the_others(made, people, out
     assert (use.file, use.what) == (None, "")
     assert shares.state_of(ShareLink.objects.with_details().get()) == "live"
     assert redeeming.summary(one.link).count == 2
+
+
+def test_a_link_of_which_no_file_is_left_is_forgotten_after_its_end(made, people, outsider, three, time_machine):
+    empty, other = made(), made(file_ids=[put(people, three[0].folder, f"{name}.txt").pk for name in "xy"])
+    for file in three:
+        files.delete(user=people["uploader"], file_id=file.pk)
+        files.purge(user=people["uploader"], file_id=file.pk)
+
+    tasks.remove_expired_files()
+    assert refusal(outsider.get(f"/share/{empty.token}", headers=JSON)) == (410, "share_blocked")
+    time_machine.move_to(timezone.now() + 2 * HOUR)
+    tasks.remove_expired_files()
+
+    assert list(ShareLink.objects.all()) == [other.link]
