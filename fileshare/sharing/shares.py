@@ -45,6 +45,7 @@ FETCHES_TOLD = 10
 MAKERS_AT_ONCE = 20
 LETTER = "share_link"
 FILES_IN_LETTER = 5
+ROWS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def create(
             text = _("There is no file here that you may share: a link shows only files that its maker may share.")
             raise Invalid("folder_id", text, code="nothing_to_share")
         ShareLink.objects.bulk_create(links)
-        SharedFile.objects.bulk_create(row for link in links for row in _rows(link, target))
+        SharedFile.objects.bulk_create((row for link in links for row in _rows(link, target)), batch_size=ROWS_AT_ONCE)
         _record_made(user, links, target)
         _send(user, [link for link in links if link.recipient])
     return made
@@ -177,25 +178,26 @@ def check_number(file_ids):
 
 
 class SomeNotShareable(Refused):
-    """404 or 403 for a link to several files. `errors` names the files by which it fails, in words or by their ids."""
+    """404 or 403 for a link to several files. `errors` holds the ids of the files by which it fails; for a 403 the
+    message names the first of them."""
 
     title = gettext_lazy("No link was made")
 
-    def __init__(self, status, names):
-        code, text = {
-            404: ("not_found", _("Some of these files are not there, or you may not see them.")),
-            403: ("permission_denied", _("Some of these files you may not share, or they wait for the virus scanner.")),
-        }[status]
-        super().__init__(status, code, text, errors={"file_ids": names})
+    def __init__(self, status, ids, names=()):
+        if status == 404:
+            code, text = "not_found", _("Some of these files are not there, or you may not see them.")
+        else:
+            told = ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")
+            code = "permission_denied"
+            text = _("You may not share these, or they wait for the virus scanner: %(names)s") % {"names": told}
+        super().__init__(status, code, text, errors={"file_ids": [str(pk) for pk in ids]})
 
 
 def _not_shareable(user, missing):
     """The SomeNotShareable for these ids, UUIDs."""
     seen = dict(File.objects.visible_to(user).filter(pk__in=missing).values_list("pk", "filename"))
-    unseen = [str(pk) for pk in missing if pk not in seen]
-    if unseen:
-        return SomeNotShareable(404, unseen)
-    return SomeNotShareable(403, [f"{seen[pk]} ({pk})" for pk in missing])
+    unseen = [pk for pk in missing if pk not in seen]
+    return SomeNotShareable(404, unseen) if unseen else SomeNotShareable(403, missing, [seen[pk] for pk in missing])
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def chosen(*, user, file_ids):
     if not files:
         raise _not_shareable(user, file_ids)
     shareable = {file.pk for file in files}
-    others = File.objects.visible_to(user).filter(pk__in=file_ids).exclude(pk__in=shareable).select_related("folder")
+    others = File.objects.visible_to(user).filter(pk__in=file_ids).exclude(pk__in=shareable)
     refused = list(others) if len(files) < len(file_ids) else []
     return Choice(files, refused, len(file_ids) - len(files) - len(refused))
 
@@ -428,6 +430,6 @@ def revoke(*, user, share_id, file_id=None):
 def forget_empty():
     """Delete the links to several files that are over and of which no file is left. Returns how many.
 
-    A link to one file goes with the file. These stay until their end, so that whoever opens one is told that it is over.
+    A link to one file goes with the file. These stay until their end, so that visitors are told that they are over.
     """
     return ShareLink.objects.empty().filter(expires_at__lt=timezone.now()).delete()[1].get("fileshare.ShareLink", 0)
