@@ -287,6 +287,16 @@ def test_a_subfolder_shows_its_own_files_only(made, people, company_folder, outs
     assert names_in(zip_of(outsider, download(outsider, part.token))) == ["deep.txt"]
 
 
+def test_a_link_to_a_subfolder_that_is_empty_now_is_told_so_in_lists(made, people, company_folder):
+    inner = SubfolderFactory(folder=company_folder)
+    file = put(people, company_folder, "deep.txt", subfolder=inner)
+    made(folder_id=company_folder.pk, subfolder_id=inner.pk)
+    files.delete(user=people["uploader"], file_id=file.pk)
+
+    (link,) = shares.with_states(ShareLink.objects.with_details())
+    assert (link.state, shares.state_of(link)) == ("blocked", "blocked")
+
+
 def test_a_subfolder_of_another_folder_is_not_found(api_as, people, three, company_folder):
     foreign = SubfolderFactory(folder=FolderFactory())
     body = {"folder_id": str(company_folder.pk), "subfolder_id": str(foreign.pk)}
