@@ -89,11 +89,15 @@ def folder_permissions(user):
 
 def share_links(user):
     """The share links the user made, without the tokens. Who used a link is in the log and not here."""
-    rows = ShareLink.objects.filter(created_by=user).select_related("file")
+    rows = ShareLink.objects.filter(created_by=user).select_related("file", "folder", "subfolder")
+    rows = rows.prefetch_related("shared_files__file")
     for row in newest_first(rows, time_field="created_at"):
         yield {
             "id": row.pk,
-            "file": row.file.filename,
+            "file": row.file.filename if row.file else None,
+            "files": [shared.file.filename for shared in row.shared_files.all()],
+            "folder": row.folder.name if row.folder else None,
+            "subfolder": row.subfolder.name if row.subfolder else None,
             "permission": row.permission,
             "recipient": row.recipient,
             "has_password": row.has_password,

@@ -23,6 +23,7 @@ from .outgoing import archives
 from .requests import receipts
 from .scanning import virus_gate
 from .search import folding
+from .sharing import shares
 from .space import quotas
 from .storage import StoreUnavailable
 from .upkeep import lifecycle, reconcile
@@ -39,11 +40,12 @@ def remove_abandoned_uploads():
 
 @shared_task
 def remove_expired_files():
-    """Delete expired files, and the records of one-time links and archives that are no longer needed."""
+    """Delete expired files, and the records of one-time links, archives and share links that are no longer needed."""
     # Keep a nonce until its link has certainly expired: without the nonce the link would work a second time.
     settled = timedelta(days=1, seconds=settings.LINK_EXPIRY_SECONDS + settings.RESUME_GRACE_SECONDS)
     RedeemedLink.objects.filter(redeemed_at__lt=timezone.now() - settled).delete()
     archives.forget_expired()
+    shares.forget_empty()
     return files.remove_expired()
 
 

@@ -36,7 +36,7 @@ ORDER = {
     "fileshare": """
         actions names notice_kinds rates schedule scopes conf content models storage lists new_file_letters
         folder_notices holds tags folders audiences checksums space scanning files company_folders
-        incoming many requests sharing outgoing search desk upkeep backups demo privacy forms metrics parts
+        incoming many requests outgoing sharing search desk upkeep backups demo privacy forms metrics parts
         templatetags letter_samples hand_in
     """,
     "payments": """

@@ -39,11 +39,16 @@ class ShareLinkAdmin(SeveralAtOnce, ReadOnlyAdmin):
     """Revokes links through fileshare.sharing.shares. The portal stores no addresses of links, so none are shown."""
 
     list_display = ["what", "folder", "maker", "state", "uses", "made", "until"]
-    list_select_related = ["file__folder", "file__subfolder", "created_by__company"]
     list_filter = [ShareStateFilter, "permission", "created_at"]
     list_per_page = 50
-    search_fields = ["file__filename", "created_by__email", "recipient"]
-    search_help_text = gettext_lazy("Name of the file, address of who made the link or of who got it")
+    search_fields = [
+        "file__filename",
+        "shared_files__file__filename",
+        "folder__name",
+        "created_by__email",
+        "recipient",
+    ]
+    search_help_text = gettext_lazy("Name of a file or folder, address of who made the link or of who got it")
     actions = ["revoke"]
     fields = ["what", "folder", "maker", "state", "permission", "uses", "guarded", "made", "until", "fetches"]
 
@@ -55,14 +60,14 @@ class ShareLinkAdmin(SeveralAtOnce, ReadOnlyAdmin):
         listed.result_list = shares.with_states(listed.result_list)
         return listed
 
-    @admin.display(description=gettext_lazy("file"), ordering="file__filename")
+    @admin.display(description=gettext_lazy("what it leads to"), ordering="file__filename")
     def what(self, share):
         whom = share.recipient or _("passed on by its maker")
-        return format_html("{}<small>{}</small>", share.file.filename, whom)
+        return format_html("{}<small>{}</small>", share.title, whom)
 
     @admin.display(description=gettext_lazy("folder"), ordering="file__folder__name")
     def folder(self, share):
-        return row_link("fileshare_folder_change", share.file.folder)
+        return row_link("fileshare_folder_change", share.target_folder) if share.target_folder else "–"
 
     @admin.display(description=gettext_lazy("made by"), ordering="created_by__email")
     def maker(self, share):
@@ -93,8 +98,8 @@ class ShareLinkAdmin(SeveralAtOnce, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("fetched"))
     def fetches(self, share):
-        rows = share.downloads.order_by("-downloaded_at", "-pk")[: shares.FETCHES_TOLD]
-        lines = [f"{moment(row.downloaded_at)} · {row.address or '–'} · {row.agent}" for row in rows]
+        rows = share.downloads.select_related("file").order_by("-downloaded_at", "-pk")[: shares.FETCHES_TOLD]
+        lines = [f"{moment(row.downloaded_at)} · {row.address or '–'} · {row.agent} · {row.what}" for row in rows]
         return "\n".join(lines) or _("Not yet")
 
     @admin.action(permissions=["view"], description=gettext_lazy("Revoke: they stop working at once"))
@@ -109,7 +114,7 @@ class ShareLinkAdmin(SeveralAtOnce, ReadOnlyAdmin):
             self.chosen(request, queryset) or (),
             end,
             done_words=lambda n: ngettext("%(n)d link was revoked.", "%(n)d links were revoked.", n) % {"n": n},
-            name=lambda share: share.file.filename,
+            name=lambda share: share.title,
         )
 
 

@@ -31,6 +31,7 @@ HEADINGS = {
     "ops": FILES,
     "client": FILES,
     "files": FILES,
+    "shares": FILES,
     "fileshare": Heading(
         "Folders and direct uploads", 40, "Folders and who may use them, uploads of any size, ZIPs, the log of files."
     ),

@@ -31,7 +31,7 @@ def _share_link():
     sender = User(name="Baraka Otieno", email=f"baraka@{settings.MAIL_DOMAIN}")
     file = File(filename="Accounts.xlsx", size_bytes=2048)
     share = ShareLink(file=file, created_by=sender, expires_at=timezone.now() + timedelta(days=7))
-    return {"link": _link(), "share": share, "file": file, "sender": sender}
+    return {"link": _link(), "share": share, "file": file, "files": [file], "more": 0, "sender": sender}
 
 
 def _request_invitation():

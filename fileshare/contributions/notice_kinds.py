@@ -29,12 +29,39 @@ def _granted(facts):
 
 
 def _shared(facts):
+    if facts["folder"]:
+        if facts["by"]:
+            return _("%(by)s shared the folder “%(folder)s” with you.") % facts
+        return _("The folder “%(folder)s” was shared with you.") % facts
+    if more := _more(facts):
+        return ngettext(
+            "“%(filename)s” and %(more)d more file were shared with you.",
+            "“%(filename)s” and %(more)d more files were shared with you.",
+            more,
+        ) % Facts(facts, more=more)
     if facts["by"]:
         return _("%(by)s shared “%(filename)s” with you.") % facts
     return _("“%(filename)s” was shared with you.") % facts
 
 
+def _more(facts):
+    """How many files a link leads to besides `filename`."""
+    return facts["more"] if isinstance(facts["more"], int) else 0
+
+
 def _downloaded(facts):
+    if facts["folder"]:
+        return ngettext(
+            "Somebody downloaded by your share link to the folder “%(folder)s”.",
+            "There were %(count)s downloads by your share link to the folder “%(folder)s”.",
+            facts.count,
+        ) % Facts(facts, count=facts.count)
+    if _more(facts):
+        return ngettext(
+            "Somebody downloaded by your share link to “%(filename)s” and other files.",
+            "There were %(count)s downloads by your share link to “%(filename)s” and other files.",
+            facts.count,
+        ) % Facts(facts, count=facts.count)
     return ngettext(
         "“%(filename)s” was downloaded by your share link.",
         "“%(filename)s” was downloaded %(count)s times by your share link.",
@@ -146,7 +173,7 @@ _folder = page("folder", "folder_slug")
 KINDS = (
     Kind(
         "file_shared",
-        gettext_lazy("Somebody shares a file with you"),
+        gettext_lazy("Somebody shares files with you"),
         "sharing",
         "link",
         None,
@@ -160,7 +187,7 @@ KINDS = (
         "download",
         OFF,
         _downloaded,
-        page("file", "file_id"),
+        lambda facts: page("file", "file_id")(facts) or page("share-link", "share_id")(facts),
     ),
     Kind(
         "request_answered",

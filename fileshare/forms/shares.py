@@ -24,7 +24,7 @@ DAY_SECONDS = 86_400
 
 
 class ShareForm(forms.Form):
-    """One or several share links to a file of `folder`. The folder's rules limit the choices."""
+    """One or several share links, to a file or to `several`. The rules of the files' `folders` limit the choices."""
 
     permission = forms.ChoiceField(
         label=_("Whoever has the link may"),
@@ -62,11 +62,17 @@ class ShareForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
     )
 
-    def __init__(self, *args, folder, **kwargs):
+    def __init__(self, *args, folders, several=False, **kwargs):
         super().__init__(*args, auto_id="share_%s", **kwargs)
-        self.fields["password"].required = folder.share_password_required
-        if folder.share_max_days is not None:
-            most = folder.share_max_days * DAY_SECONDS
+        if several:
+            self.fields["permission"].choices = [
+                ("download", _("Download the files")),
+                ("view", _("Only look at them here")),
+            ]
+        self.fields["password"].required = any(folder.share_password_required for folder in folders)
+        days = [folder.share_max_days for folder in folders if folder.share_max_days is not None]
+        if days:
+            most = min(days) * DAY_SECONDS
             fitting = [(value, word) for value, word in LIFETIMES if value == "date" or int(value) <= most]
             self.fields["expires_in"].choices = fitting
             if self.fields["expires_in"].initial not in dict(fitting):

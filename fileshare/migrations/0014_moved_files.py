@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fileshare", "0012_empty_files_and_true_names")]
+    dependencies = [("fileshare", "0013_company_grants")]
 
     operations = [
         migrations.AddField(

@@ -7,7 +7,7 @@ from .grants import QuotaGrant
 from .holds import Hold
 from .links import RedeemedLink
 from .requests import FileRequest, ReceivedFile, RequestSender, RequestState
-from .shares import ShareDownload, ShareLink, SharePermission, ShareState
+from .shares import SharedFile, ShareDownload, ShareLink, SharePermission, ShareState
 from .uploads import Upload
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "RequestState",
     "ScanState",
     "ShareDownload",
+    "SharedFile",
     "ShareLink",
     "SharePermission",
     "ShareState",

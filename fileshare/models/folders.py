@@ -215,6 +215,14 @@ class FolderQuerySet(models.QuerySet):
             found += [(folder, PermissionType.DOWNLOAD, user.company) for folder in self.filter(company=user.company)]
         return sorted(found, key=lambda right: (right[0].name, right[0].slug, right[1], str(right[2])))
 
+    def shareable_by(self, user):
+        """Folders to which `user` may make share links: those they may upload to.
+
+        Such a link shows the files that its maker may share when it is opened, those that come later too: of a folder
+        of their own, and for a super of any, all files; of another folder only what they uploaded themselves.
+        """
+        return self.uploadable_by(user)
+
     def manageable_by(self, user):
         """Folders that `user` may change, delete, and grant permissions on."""
         return self.all() if user.is_active and user.is_superuser else self.none()
@@ -349,13 +357,22 @@ class Folder(models.Model):
         return reverse("folder", args=[self.slug])
 
     def share_rules_broken(self, *, has_password, lifetime):
-        """The folder's rules that a share link would break, as names of fields. `lifetime` is a timedelta."""
+        """The folder's rules that a share link would break, as names of fields. `lifetime` is a timedelta.
+
+        For the words of a refusal; whether a link works now is asked of the database (ShareLink.carried)."""
         broken = []
         if self.share_password_required and not has_password:
             broken.append("share_password_required")
         if self.share_max_days is not None and lifetime > timedelta(days=self.share_max_days):
             broken.append("share_max_days")
         return broken
+
+    def is_shared_whole_by(self, maker):
+        """True when a link of `maker` to it shows all its clean files; False when it shows their own uploads only.
+
+        For the words on a page; which files a link shows is asked of File.objects.shareable_by.
+        """
+        return maker.is_superuser or self.owner_id == maker.pk
 
     @property
     def shown_name(self):

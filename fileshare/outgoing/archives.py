@@ -110,7 +110,7 @@ def make(*, user, file_ids, partial=False):
     wanted = list(dict.fromkeys(file_ids))
     if not 1 <= len(wanted) <= MAX_FILES:
         raise Invalid("file_ids", _("Name 1 to %(most)d files.") % {"most": MAX_FILES})
-    found = _downloadable(user, wanted)
+    found = _those(File.objects.downloadable_by(user), wanted)
     missing = [pk for pk in wanted if pk not in found]
     if missing and not partial:
         seen = set(File.objects.visible_to(user).filter(pk__in=missing).values_list("pk", flat=True))
@@ -118,21 +118,42 @@ def make(*, user, file_ids, partial=False):
         raise SomeRefused(404, unseen) if unseen else SomeRefused(403, missing)
     rows = [found[pk] for pk in wanted if pk in found]
     skipped = "".join(f"{pk}\n" for pk in missing)
-    archive = Archive(
+    archive = _planned(
+        rows,
+        _paths(rows, lambda row: (row.folder, row.subfolder)),
         user=user,
-        # Fix now whether a file's CRC stands behind its bytes. A CRC that is computed later must not change the layout,
-        # or a resumed download would get other bytes.
-        entries=[[str(row.pk), path, row.crc32 is None] for row, path in zip(rows, _paths(rows), strict=True)],
         skipped=_("These files were left out: they are not there, or you may not download them.") + f"\n\n{skipped}"
         if skipped
         else "",
-        expires_at=timezone.now() + timedelta(seconds=settings.RESUME_GRACE_SECONDS),
     )
     stream = _stream(archive, found)
     with transaction.atomic():
         archive.save(force_insert=True)
         _count(archive, rows)
     return stream
+
+
+def _planned(rows, paths, **facts):
+    """An Archive of these rows, unsaved."""
+    return Archive(
+        # Fix now whether a file's CRC stands behind its bytes. A CRC that is computed later must not change the layout,
+        # or a resumed download would get other bytes.
+        entries=[[str(row.pk), path, row.crc32 is None] for row, path in zip(rows, paths, strict=True)],
+        expires_at=timezone.now() + timedelta(seconds=settings.RESUME_GRACE_SECONDS),
+        **facts,
+    )
+
+
+def of_use(*, use, files, by_subfolder):
+    """Save the Archive of these Files (with subfolder) for one use of a share link, in the caller's transaction.
+
+    Its paths name no folder, which outsiders need not know; `by_subfolder` puts each file into its subfolder. The
+    caller counts the downloads.
+    """
+    paths = _paths(files, lambda row: (row.subfolder,) if by_subfolder else ())
+    archive = _planned(files, paths, use=use)
+    archive.save(force_insert=True)
+    return archive
 
 
 def of_folder(*, user, folder, subfolder=None):
@@ -156,10 +177,24 @@ def again(*, user, archive_id):
     may no longer download one of its files.
     """
     archive = get_visible(archive_id, Archive.objects.filter(user=user))
+    return _resumed(archive, File.objects.downloadable_by(user))
+
+
+def of_use_again(*, share, archive_id):
+    """The Stream of the Archive of a use of this ShareLink. Does not count it again.
+
+    Raises Http404 for another link's archive and when the link is revoked, ArchiveExpired (410), and SomeRefused (404)
+    when the link no longer carries one of the files.
+    """
+    archives = Archive.objects.filter(use__share=share, use__share__revoked_at=None)
+    return _resumed(get_visible(archive_id, archives), share.carried())
+
+
+def _resumed(archive, allowed):
     if archive.expires_at <= timezone.now():
         raise ArchiveExpired
     ids = [pk for pk, *_rest in archive.entries]
-    found = {str(pk): row for pk, row in _downloadable(user, ids).items()}
+    found = {str(pk): row for pk, row in _those(allowed, ids).items()}
     missing = [pk for pk in ids if pk not in found]
     if missing:
         raise SomeRefused(404, missing)
@@ -171,8 +206,8 @@ def forget_expired():
     return Archive.objects.filter(expires_at__lt=timezone.now()).delete()[0]
 
 
-def _downloadable(user, ids):
-    rows = File.objects.downloadable_by(user).filter(pk__in=ids).select_related("folder", "subfolder")
+def _those(allowed, ids):
+    rows = allowed.filter(pk__in=ids).select_related("folder", "subfolder")
     return {row.pk: row for row in rows}
 
 
@@ -190,11 +225,14 @@ def _stream(archive, found):
     return Stream(archive, Layout(entries))
 
 
-def _paths(rows):
-    """Yield folder/subfolder/name for each row. A path that is taken, ignoring case, gets ` (2)` in its name."""
+def _paths(rows, places_of):
+    """Yield the path of each row: the names of its places, `places_of(row)`, those that are None left out, and its own.
+
+    A path that is taken, ignoring case, gets ` (2)` in its name.
+    """
     taken = {SKIPPED_NAME.casefold()}
     for row in rows:
-        places = [filenames.in_archive(place.name) for place in (row.folder, row.subfolder) if place is not None]
+        places = [filenames.in_archive(place.name) for place in places_of(row) if place is not None]
         name = filenames.in_archive(row.filename)
         stem, dot, ending = name.rpartition(".")
         if not stem:

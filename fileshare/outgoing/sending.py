@@ -93,8 +93,9 @@ def answer_range(request, info, body, *, headers, own=False):
     return response
 
 
-def send_archive(request, stream, *, headers):
-    """The answer that sends what `headers` ask of `stream`. Its Link header holds the URL that resumes the download."""
+def send_archive(request, stream, *, headers, again=None):
+    """The answer that sends what `headers` ask of `stream`. Its Link header holds the URL that resumes the download:
+    the path `again`, or without it that of the API."""
     info = ObjectInfo(
         size_bytes=stream.size_bytes,
         etag=f"{stream.archive.pk.hex}-{zip_format.FORMAT}",
@@ -107,7 +108,7 @@ def send_archive(request, stream, *, headers):
         return StreamingHttpResponse(stream.read(start, end))
 
     response = answer_range(request, info, body, headers=headers, own=True)
-    again = request.build_absolute_uri(reverse("api-bulk-again", args=[stream.archive.pk]))
+    again = request.build_absolute_uri(again or reverse("api-bulk-again", args=[stream.archive.pk]))
     response["Link"] = f'<{again}>; rel="alternate"; type="{ZIP_TYPE}"'
     response["Content-Type"] = _archive_type(request.headers.get("Accept", ""))
     response["Content-Disposition"] = content_disposition(stream.filename)

@@ -69,6 +69,12 @@ def file_rows(files, *, zips=None, show_folder=False, current=None):
     return mark_safe(html)  # noqa: S308 - the engine escapes all values
 
 
+@register.filter
+def has_shareable(files):
+    """True when the user may share one of these rows, so that a list offers it. Whether they may is asked anew then."""
+    return any(file.can_delete and file.is_clean for file in files)
+
+
 def _row(file, address, words, current):
     pk, uploaded, expires = str(file.pk), timezone.localtime(file.uploaded_at), file.expires_at
     count = getattr(file, "version_count", 1)

@@ -17,30 +17,32 @@ def section(request, file, *, form=None):
     context = {"preview_kind": previews.kind_of(file) if may_download else ""}
     if not File.objects.shareable_by(request.user).filter(pk=file.pk).exists():
         return context
-    rows = shares.told(ShareLink.objects.of(request.user).filter(file=file)).order_by("-created_at", "-pk")
+    rows = shares.told(ShareLink.objects.of(request.user).leading_to(file)).order_by("-created_at", "-pk")
     links = shares.with_states(rows[: SHOWN + 1])
     return context | {
-        "share_form": form or ShareForm(folder=file.folder),
+        "share_form": form or ShareForm(folders=[file.folder]),
         "share_links": links[:SHOWN],
         "share_more": len(links) > SHOWN,
-        "share_made": _just_made(request, file, links),
+        "share_made": just_made(request, file.pk),
     }
 
 
-def remember(request, file_id, made):
-    """Let the next view of the file's page show the addresses of the new links. The session keeps ids, no tokens."""
-    request.session[MADE] = {"file": str(file_id), "links": [str(one.link.pk) for one in made]}
+def remember(request, about, made):
+    """Let the next view of the page about `about` (an id) show the addresses of the new links, a list of Made. The
+    session keeps ids, no tokens."""
+    request.session[MADE] = {"about": str(about), "links": [str(one.link.pk) for one in made]}
 
 
-def _just_made(request, file, links):
+def just_made(request, about):
+    """The links that were made a moment ago, for the page about `about`: [{link, address, qr}]; once only."""
     facts = request.session.get(MADE)
-    if not facts or facts["file"] != str(file.pk):
+    if not facts or facts.get("about") != str(about):
         return []
     del request.session[MADE]
+    links = ShareLink.objects.of(request.user).with_details().in_bulk(facts["links"])
     made = []
-    for link in links:
-        token = addresses.token_of(link) if str(link.pk) in facts["links"] else None
-        if token:
+    for link in links.values():
+        if token := addresses.token_of(link):
             address = addresses.address_of(token)
             made.append({"link": link, "address": address, "qr": qr.svg(address)})
     return made

@@ -36,12 +36,32 @@ def a_one_time_link_fetched_in_ranges_side_by_side():
     return lambda: downloads._redeemed(boss, link, rest)[0], lambda: downloads._redeemed(boss, link, whole)[0]
 
 
-@waits("fileshare.sharing.shares.create", "list", "File")
+@waits("fileshare.sharing.shares._target", "list", "File")
 def a_file_is_shared_and_deleted():
     boss, file = a_super(), a_file()
     return (
         lambda: shares.create(user=boss, file_id=file.pk, permission="download", expires_in=DAY),
         lambda: files.delete(user=boss, file_id=file.pk),
+    )
+
+
+@waits("fileshare.sharing.shares._target", "list", "list")
+def two_share_the_same_files_in_another_order():
+    boss, one, other = a_super(), a_file(), a_file()
+    facts = {"user": boss, "permission": "download", "expires_in": DAY}
+    return (
+        lambda: shares.create(file_ids=[one.pk, other.pk], **facts),
+        lambda: shares.create(file_ids=[other.pk, one.pk], **facts),
+    )
+
+
+@waits("fileshare.sharing.shares.shareable_place", "list", "Folder")
+def a_folder_is_shared_and_gets_a_rule():
+    boss, file = a_super(), a_file()
+    facts = {"permission": "download", "expires_in": DAY}
+    return (
+        lambda: shares.create(user=boss, folder_id=file.folder_id, **facts),
+        lambda: folders.change_folder(user=boss, folder_id=file.folder_id, share_password_required=True),
     )
 
 
@@ -59,16 +79,34 @@ def shared(**facts):
 
 
 def spend(link):
-    return redeeming._spend(ShareLink.objects.with_details().get(pk=link.pk))
+    link = ShareLink.objects.with_details().get(pk=link.pk)
+    return redeeming._spend(link, link.file) if link.file else redeeming._spend_on_all(link)
 
 
-@loses("fileshare.sharing.redeeming._spend", "ShareOver", "ShareDownload")
+@loses("fileshare.sharing.redeeming._take_use", "ShareOver", "ShareDownload")
 def the_last_download():
     link = shared(max_downloads=1)
     return lambda: spend(link)
 
 
-@loses("fileshare.sharing.redeeming._spend", "ShareOver", "ShareLink")
+@loses("fileshare.sharing.redeeming._take_use", "ShareOver", "Archive")
+def the_last_download_of_several_files():
+    boss = a_super()
+    facts = {"permission": "download", "expires_in": DAY, "max_downloads": 1}
+    (made,) = shares.create(user=boss, file_ids=[a_file().pk, a_file().pk], **facts)
+    return lambda: spend(made.link)
+
+
+@loses("fileshare.sharing.redeeming._take_use", "Http404", "File")
+def a_download_of_one_of_several_files_that_is_deleted():
+    boss, one, other = a_super(), a_file(), a_file()
+    facts = {"permission": "download", "expires_in": DAY}
+    (made,) = shares.create(user=boss, file_ids=[one.pk, other.pk], **facts)
+    link = ShareLink.objects.with_details().get(pk=made.link.pk)
+    return lambda: redeeming._spend(link, one), lambda: files.delete(user=boss, file_id=one.pk)
+
+
+@loses("fileshare.sharing.redeeming._take_use", "ShareOver", "ShareLink")
 def a_download_of_a_link_that_is_revoked():
     link = shared()
     return lambda: spend(link), lambda: shares.revoke(user=link.created_by, share_id=link.pk)

@@ -23,6 +23,7 @@ from audit.models import ChainHead, Event
 from config.models import Heartbeat
 from fileshare.incoming import uploads
 from fileshare.models import (
+    Archive,
     File,
     FileRequest,
     Folder,
@@ -32,6 +33,8 @@ from fileshare.models import (
     ReceivedFile,
     RedeemedLink,
     RequestSender,
+    SharedFile,
+    ShareDownload,
     ShareLink,
     Subfolder,
     Tag,
@@ -60,6 +63,7 @@ def text():
 # Models without a factory: the values of a complete row. A value that is a function is called.
 COMPLETE = {
     ApiToken: {"user": UserFactory, "name": "backup", "token_hash": text, "scopes": [], "expires_at": LATE},
+    Archive: {"user": UserFactory, "entries": [], "expires_at": LATE},
     CallbackRecord: {"raw": "{}"},
     ChainHead: {},
     Event: {"action": Action.LOGIN},
@@ -107,6 +111,8 @@ COMPLETE = {
     RequestSender: {"request": saved(FileRequest), "secret_hash": text},
     RolePolicy: {"role": lambda: Role.objects.create(name=text())},
     Session: {"key_hash": text, "session_data": "", "expire_date": LATE},
+    ShareDownload: {"share": saved(ShareLink)},
+    SharedFile: {"share": saved(ShareLink), "file": saved(File)},
     ShareLink: {
         "file": saved(File),
         "created_by": UserFactory,

@@ -33,6 +33,7 @@ from audit import triggers
 from audit.models import ChainHead, Event
 from config.models import Heartbeat
 from fileshare.models import (
+    Archive,
     File,
     FileRequest,
     Folder,
@@ -41,6 +42,8 @@ from fileshare.models import (
     QuotaGrant,
     ReceivedFile,
     RedeemedLink,
+    SharedFile,
+    ShareDownload,
     ShareLink,
     Subfolder,
     Tag,
@@ -48,7 +51,7 @@ from fileshare.models import (
 )
 from fileshare.models.requests import MAX_FILES
 from payments.models import MAX_AMOUNT, MAX_DAYS, MAX_EXTRA_BYTES, Plan, Transaction
-from tests.factories import CompanyFactory, FolderFactory, UserFactory
+from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory
 from tests.guards.rows import EARLY, called, complete, role, saved
 from tests.test_imports import FLOORS
 
@@ -57,6 +60,11 @@ pytestmark = pytest.mark.django_db
 
 # Each CheckConstraint: (model, rows that break it, valid rows that come close).
 CHECKS = {
+    "archive_of_user_or_use": (
+        Archive,
+        [{"user": None}, {"use": saved(ShareDownload)}],
+        [{"user": None, "use": saved(ShareDownload)}],
+    ),
     "closed_is_off": (User, [{"closed_at": EARLY}], [{"closed_at": EARLY, "is_active": False}]),
     "erased_was_closed": (
         User,
@@ -127,6 +135,26 @@ CHECKS = {
         [{"max_files": 1, "max_bytes": 1}, {"max_files": MAX_FILES}],
     ),
     "request_policy_known": (FileRequest, [{"type_policy": "any"}], [{"type_policy": "office"}]),
+    "share_of_one_kind": (
+        ShareLink,
+        [
+            {"file": None},
+            {"file": None, "file_count": 1},
+            {"file": None, "file_count": 1001},
+            {"file": None, "file_count": 2, "folder": FolderFactory},
+            {"file": None, "subfolder": SubfolderFactory},
+            {"file": None, "file_count": 2, "subfolder": SubfolderFactory},
+            {"folder": FolderFactory},
+            {"subfolder": SubfolderFactory},
+            {"file_count": 2},
+        ],
+        [
+            {"file": None, "file_count": 2},
+            {"file": None, "file_count": 1000},
+            {"file": None, "folder": FolderFactory},
+            {"file": None, "folder": FolderFactory, "subfolder": SubfolderFactory},
+        ],
+    ),
     "share_lives": (ShareLink, [{"expires_at": EARLY}], []),
     "share_permission_known": (ShareLink, [{"permission": "edit"}], []),
     "share_view_counts_none": (
@@ -190,9 +218,15 @@ TWINS = {
     ),
     "receipt_once": (Transaction, {"receipt_number": "RLA0R69NXM"}, [{"receipt_number": ""}]),
     "recovery_code_once": (RecoveryCode, {"user": UserFactory, "code_hash": "abc"}, [{"code_hash": "abc"}]),
+    "shared_file_once": (
+        SharedFile,
+        {"share": saved(ShareLink), "file": saved(File)},
+        [{"share": saved(ShareLink)}, {"file": saved(File)}],
+    ),
     "subfolder_slug_in_folder": (Subfolder, {"folder": FolderFactory, "slug": "2026"}, [{"slug": "2026"}]),
     # Fields that are unique, and primary keys that the code chooses.
     "ApiToken.token_hash": (ApiToken, {"token_hash": "abc"}, []),
+    "Archive.use": (Archive, {"user": None, "use": saved(ShareDownload)}, []),
     "Company.name": (Company, {"name": "Baobab"}, []),
     "Company.slug": (Company, {"slug": "baobab"}, []),
     "File.id": (File, {"id": uuid.uuid4}, []),

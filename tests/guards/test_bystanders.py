@@ -305,6 +305,16 @@ def test_a_link_is_used(links):
     check(ShareLink, lambda: redeeming.redeem(token=links[0].token))
 
 
+def test_links_to_several_files_are_used_and_revoked(user, folders):
+    rows = [store_file(user=user, folder=folders[0], filename=f"{name}.txt", content=BODY) for name in "abc"]
+    facts = {"user": user, "permission": "download", "expires_in": timedelta(hours=1)}
+    first, _second = (shares.create(file_ids=[row.pk for row in rows], **facts)[0] for _n in range(2))
+
+    check(ShareLink, lambda: redeeming.redeem(token=first.token))
+    check(File, lambda: redeeming.redeem(token=first.token, file_id=str(rows[0].pk)))
+    check(ShareLink, lambda: shares.revoke(user=user, share_id=first.link.pk))
+
+
 def test_a_link_is_revoked(links, user):
     check(ShareLink, lambda: shares.revoke(user=user, share_id=links[0].link.pk))
 

@@ -259,7 +259,7 @@ def test_links_are_listed_with_their_fetches_and_revoked(made, page_as, report):
     assert "192.0.2.9" in text_of(browser.get(f"/files/{report.pk}/"))
     assert "curl/8.5" in text_of(browser.get(f"/files/{report.pk}/"))
 
-    answer = browser.post(f"/files/{report.pk}/share/{one.link.pk}/revoke", {"back": "shares"})
+    answer = browser.post(f"/shares/{one.link.pk}/revoke")
 
     assert answer["Location"] == "/shares/"
     text = text_of(browser.get("/shares/"))
