@@ -166,7 +166,14 @@ def buttons(shown):
 
 
 def test_the_bar_offers_what_its_user_may_do(page_as, here, people, three):
-    assert buttons(page_as("uploader").get(here).content.decode()) == {"download", "move", "copy", "tag", "delete"}
+    assert buttons(page_as("uploader").get(here).content.decode()) == {
+        "download",
+        "move",
+        "copy",
+        "share",
+        "tag",
+        "delete",
+    }
     assert buttons(page_as("colleague").get(here).content.decode()) == {"download", "copy"}
 
 
@@ -177,7 +184,7 @@ def test_an_uploader_who_may_not_download_can_move_and_delete(page_as, people):
 
     shown = page_as("client").get(folder.get_absolute_url()).content.decode()
 
-    assert buttons(shown) == {"move", "tag", "delete"}
+    assert buttons(shown) == {"move", "share", "tag", "delete"}
     assert f'value="{file.pk}" form="file-zip"' in shown
 
 
