@@ -39,9 +39,9 @@ def just_made(request, about):
     if not facts or facts.get("about") != str(about):
         return []
     del request.session[MADE]
-    links = ShareLink.objects.of(request.user).with_details().in_bulk(facts["links"])
+    links = ShareLink.objects.of(request.user).with_details().filter(pk__in=facts["links"])
     made = []
-    for link in links.values():
+    for link in sorted(links, key=lambda link: facts["links"].index(str(link.pk))):
         if token := addresses.token_of(link):
             address = addresses.address_of(token)
             made.append({"link": link, "address": address, "qr": qr.svg(address)})
