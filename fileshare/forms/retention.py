@@ -20,6 +20,9 @@ CHOICES = [
 class RetentionInput(forms.MultiWidget):
     """A list of the usual times, and a field for another number of days, which counts when the list says so."""
 
+    # The field's label is that of the list; the number has a name of its own.
+    use_fieldset = False
+
     def __init__(self):
         limits = {"min": 1, "max": MAX_RETENTION_DAYS, "placeholder": _("days")}
         other = forms.NumberInput(attrs={**limits, "aria-label": _("Number of days"), "class": "other-days"})

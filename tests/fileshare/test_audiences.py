@@ -39,7 +39,9 @@ def test_the_audience_are_those_who_may_download(people, shared, documents, role
     special = FolderFactory()
     grant(special, PermissionType.DOWNLOAD, role=role("ops"))
     grant(special, PermissionType.UPLOAD, user=people["client"])
-    rows = [shared, documents, special, folders.personal_folder(people["client"])]
+    granted = FolderFactory()
+    grant(granted, PermissionType.DOWNLOAD, company=people["stranger"].company)
+    rows = [shared, documents, special, granted, folders.personal_folder(people["client"])]
 
     for folder in rows:
         may = {u.pk for u in User.objects.all() if Folder.objects.downloadable_by(u).filter(pk=folder.pk).exists()}
@@ -90,6 +92,17 @@ def test_the_line_of_a_personal_folder(people):
     grant(own, PermissionType.DOWNLOAD, user=people["colleague"])
     assert line(own, people["client"]) == "Seen by: you, 1 other person"
     assert line(own, people["colleague"]) == f"Seen by: {people['client'].name}, Baobab (1 person)"
+
+
+def test_a_company_that_a_folder_is_granted_to_is_named(people, company_folder):
+    grant(company_folder, PermissionType.DOWNLOAD, company=people["stranger"].company)
+
+    assert line(company_folder, people["super"]) == (
+        "Seen by: Baobab (1 person), Savanna (1 person), the firm (2 people)"
+    )
+    assert (
+        line(company_folder, people["stranger"]) == "Seen by: Savanna (1 person), 1 other person, the firm (2 people)"
+    )
 
 
 def test_a_folder_of_one_super(people):

@@ -143,7 +143,7 @@ def test_the_invited_get_their_account_where_others_do_not(settings, people, inv
     settings.SIGNUP = "invited"
 
     assert invitations.invite_again(by=people["super"], user_id=invited.pk)
-    assert accept(User.objects.get(pk=invited.pk)).status_code == 200
+    assert accept(User.objects.get(pk=invited.pk)).status_code == 302
     assert User.objects.get(pk=invited.pk).is_active
 
 

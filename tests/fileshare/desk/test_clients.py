@@ -67,6 +67,26 @@ def test_ops_make_a_client_whose_people_get_in_and_send(people, page_as, outbox)
     }
 
 
+@pytest.mark.parametrize(("chosen", "days"), [({}, None), ({"retention_days": "90"}, 90)])
+def test_a_client_s_folder_keeps_its_files_unless_the_form_says_otherwise(chosen, days, people, page_as):
+    assert page_as("ops").post("/clients/new", {"name": "Acacia Ltd", **chosen}).status_code == 302
+
+    assert Company.objects.get(name="Acacia Ltd").folders.get().retention_days == days
+
+
+def test_where_there_are_no_new_accounts_a_client_is_made_without_people(settings, people, page_as):
+    settings.SIGNUP = "closed"
+    browser = page_as("ops")
+
+    refused = browser.post("/clients/new", {"name": "Acacia Ltd", "people": "amina@example.org"})
+    assert refused.status_code == 403
+    assert "There are no new accounts here" in refused.content.decode()
+    assert not User.objects.filter(email="amina@example.org").exists()
+    assert not Company.objects.filter(name="Acacia Ltd").exists()
+
+    assert browser.post("/clients/new", {"name": "Acacia Ltd"}).status_code == 302
+
+
 def test_people_who_may_not_send_only_download(people):
     made = make(people["ops"], may_send=False, people="amina@example.org")
 
