@@ -6,6 +6,7 @@ from rest_framework.views import APIView
 
 from config.api.serializers import read
 from config.http.throttling import throttle
+from fileshare import lists
 from fileshare.contributions import scopes
 from fileshare.many import copying, deleting, moving, tagging
 
@@ -16,7 +17,7 @@ from . import files, serializers
 def answer(user, done):
     """The body for what an operation on many files did: its `files`, as `user` sees them, and its `refused`."""
     ids = [file.pk for file in done.files]
-    rows = {row.pk: row for row in File.objects.with_details(user).filter(pk__in=ids)}
+    rows = {row.pk: row for row in lists.rows_with_tags(File.objects.filter(pk__in=ids).as_rows(user))}
     return Response(serializers.ManyAnswer({"done": [rows[pk] for pk in ids], "refused": done.refused}).data)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Expression
 from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -55,6 +56,25 @@ class Before:
     subfolder_id: uuid.UUID | None
     expires_at: datetime | None
     visibility: str
+
+
+class _Own(Expression):
+    """In an UPDATE, the value of each row's own, of {id: value}.
+
+    It is what bulk_update writes, but with one Expression in place of one for each row, which took most of its time.
+    """
+
+    def __init__(self, values, field):
+        super().__init__(output_field=field)
+        self.values = values
+
+    def as_sql(self, compiler, connection):
+        key, field = File._meta.pk, self.output_field
+        column = connection.ops.quote_name(key.column)
+        parameters = []
+        for pk, value in self.values.items():
+            parameters += key.get_db_prep_value(pk, connection), field.get_db_prep_value(value, connection)
+        return f"CASE {column} {'WHEN %s THEN %s ' * len(self.values)}END", parameters
 
 
 @dataclass
@@ -260,7 +280,8 @@ def _update(files, *, expired):
         else:
             apart += later
         File.objects.filter(pk__in=[file.pk for file in group]).update(**changes)
-    File.objects.bulk_update(files, ["next_key"])
+    keys = _Own({file.pk: file.next_key for file in files}, File._meta.get_field("next_key"))
+    File.objects.filter(pk__in=[file.pk for file in files]).update(next_key=keys)
     if apart:
         File.objects.bulk_update(apart, ["expires_at"])
 

@@ -121,7 +121,7 @@ def test_uploads_and_choices_look_finished(visit, look, people, company_folder, 
 
     files.delete(user=super_, file_id=gone.pk)
     watch.expect("404 POST .*/files/download.zip")
-    page.locator("[data-part=send]").click()
+    page.locator("#select-download").click()
     expect(page.get_by_role("button", name="Download the rest (1 file)")).to_be_visible()
     assert_good_now(page)
 
