@@ -93,6 +93,10 @@ class NewClientForm(PeopleForm, SetUpForm):
     name = forms.CharField(label=gettext_lazy("Company"), max_length=200)
     field_order = ["name", "people", "people_file"]
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["retention_days"].help_text = ""  # the folder is made now, there is no other
+
     def facts(self):
         """Keyword arguments for clients.make_client."""
         names = company_folders.read_names(self.cleaned_data["subfolders"])
