@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def page(page_as):
+def web(page_as):
     return page_as("uploader")
 
 
@@ -30,30 +30,30 @@ def chosen(files, **facts):
     return {"file_ids": [str(file.pk) for file in files], **facts}
 
 
-def send(page, what, files, here, **facts):
+def send(web, what, files, here, **facts):
     """The page that follows the form's answer."""
-    answer = page.post(f"/files/{what}", chosen(files, **facts), headers={"referer": f"http://testserver{here}"})
+    answer = web.post(f"/files/{what}", chosen(files, **facts), headers={"referer": f"http://testserver{here}"})
     assert answer.status_code == 302, answer.content
-    return answer["Location"], page.get(answer["Location"]).content.decode()
+    return answer["Location"], web.get(answer["Location"]).content.decode()
 
 
-def undo(page, shown, here):
+def undo(web, shown, here):
     token = re.search(r'name="act" value="([^"]+)"', shown)[1]
-    return send(page, "undo", [], here, act=token)
+    return send(web, "undo", [], here, act=token)
 
 
-def test_deleted_files_come_back_by_the_button_in_the_message(page, here, three):
-    where, shown = send(page, "delete", three, here)
+def test_deleted_files_come_back_by_the_button_in_the_message(web, here, three):
+    where, shown = send(web, "delete", three, here)
 
     assert (where, File.objects.filter(deleted_at=None).count()) == (here, 0)
     assert "3 files were deleted." in shown
-    where, shown = undo(page, shown, here)
+    where, shown = undo(web, shown, here)
     assert (where, File.objects.filter(deleted_at=None).count()) == (here, 3)
     assert "3 files are back." in shown
 
 
-def test_the_place_is_asked_for_first(page, here, target, inner, three, people):
-    asked = page.post("/files/move", chosen(three), headers={"referer": f"http://testserver{here}?cursor=x"})
+def test_the_place_is_asked_for_first(web, here, target, inner, three, people):
+    asked = web.post("/files/move", chosen(three), headers={"referer": f"http://testserver{here}?cursor=x"})
 
     shown = asked.content.decode()
     assert asked.status_code == 200
@@ -62,95 +62,95 @@ def test_the_place_is_asked_for_first(page, here, target, inner, three, people):
     assert f'value="{here}?cursor=x"' in shown
     assert f'value="{target.pk}"' in shown
     assert f'value="{target.pk}/{inner.pk}"' in shown
-    where, shown = send(page, "move", three, "/elsewhere", place=f"{target.pk}/{inner.pk}", next=f"{here}?cursor=x")
+    where, shown = send(web, "move", three, "/elsewhere", place=f"{target.pk}/{inner.pk}", next=f"{here}?cursor=x")
     assert where == f"{here}?cursor=x"
     assert set(File.objects.values_list("subfolder", flat=True)) == {inner.pk}
 
 
-def test_a_move_is_undone_by_the_button(page, here, target, three, company_folder):
-    _where, shown = send(page, "move", three, here, place=target.pk)
+def test_a_move_is_undone_by_the_button(web, here, target, three, company_folder):
+    _where, shown = send(web, "move", three, here, place=target.pk)
     assert "3 files were moved." in shown
 
-    _where, shown = undo(page, shown, here)
+    _where, shown = undo(web, shown, here)
 
     assert "3 files are back where they were." in shown
     assert set(File.objects.values_list("folder", flat=True)) == {company_folder.pk}
 
 
-def test_tags_are_asked_for_given_and_taken_off(page, here, three):
-    asked = page.post("/files/tag", chosen(three))
+def test_tags_are_asked_for_given_and_taken_off(web, here, three):
+    asked = web.post("/files/tag", chosen(three))
     assert (asked.status_code, b"Tag 3 files" in asked.content) == (200, True)
-    assert page.post("/files/tag", chosen(three, tags="x" * 60)).status_code == 400
+    assert web.post("/files/tag", chosen(three, tags="x" * 60)).status_code == 400
 
-    _where, shown = send(page, "tag", three, here, tags="tax, 2026")
+    _where, shown = send(web, "tag", three, here, tags="tax, 2026")
     assert [file.tags.count() for file in three] == [2, 2, 2]
-    _where, shown = undo(page, shown, here)
+    _where, shown = undo(web, shown, here)
 
     assert "3 files lost the tags." in shown
     assert [file.tags.count() for file in three] == [0, 0, 0]
 
 
-def test_copies_are_made(page, here, target, three):
-    assert b"Copy 3 files to" in page.post("/files/copy", chosen(three)).content
+def test_copies_are_made(web, here, target, three):
+    assert b"Copy 3 files to" in web.post("/files/copy", chosen(three)).content
 
-    _where, shown = send(page, "copy", three, here, place=target.pk)
+    _where, shown = send(web, "copy", three, here, place=target.pk)
 
     assert "3 files were copied." in shown
     assert File.objects.filter(folder=target).count() == 3
 
 
-def test_what_was_left_out_is_said(page, here, people, company_folder, target, three):
+def test_what_was_left_out_is_said(web, here, people, company_folder, target, three):
     theirs = store_file(user=people["super"], folder=company_folder, filename="d.txt", content=b"d")
 
-    _where, shown = send(page, "delete", [*three[:1], theirs], here)
+    _where, shown = send(web, "delete", [*three[:1], theirs], here)
     assert "1 file was deleted." in shown
     assert "1 file was left out: You may not do this with this file." in shown
 
-    _where, shown = send(page, "delete", [theirs], here)
+    _where, shown = send(web, "delete", [theirs], here)
     assert "0 files" not in shown
     assert "Undo" not in shown
     assert 'class="message error"' in shown
 
 
-def test_nothing_chosen_is_refused(page):
+def test_nothing_chosen_is_refused(web):
     for what in ("move", "copy", "tag", "delete"):
-        assert page.post(f"/files/{what}").status_code == 400
+        assert web.post(f"/files/{what}").status_code == 400
 
 
-def test_the_way_back_is_on_this_portal(page, three, target, here):
+def test_the_way_back_is_on_this_portal(web, three, target, here):
     evil = "https://evil.example/"
     for facts in ({"next": evil}, {"next": "//evil.example"}):
-        answer = page.post("/files/delete", chosen(three[:1], **facts), headers={"referer": evil})
+        answer = web.post("/files/delete", chosen(three[:1], **facts), headers={"referer": evil})
         assert urlsplit(answer["Location"]).netloc == ""
         assert answer["Location"] == "/files/"
 
 
-def test_an_undo_that_is_over_is_said(page, here):
-    _where, shown = send(page, "undo", [], here, act="nonsense")
+def test_an_undo_that_is_over_is_said(web, here):
+    _where, shown = send(web, "undo", [], here, act="nonsense")
 
     assert "This can no longer be undone." in shown
 
 
-def test_an_undo_of_what_has_changed_since_is_said(page, here, three):
-    _where, shown = send(page, "delete", three, here)
-    undo(page, shown, here)
+def test_an_undo_of_what_has_changed_since_is_said(web, here, three):
+    _where, shown = send(web, "delete", three, here)
+    undo(web, shown, here)
 
-    _where, shown = undo(page, shown, here)
+    _where, shown = undo(web, shown, here)
 
     assert "nothing left to undo" in shown
 
 
-def test_one_deleted_file_comes_back_by_its_message_too(page, here, three):
-    page.post(f"/files/{three[0].pk}/delete")
-    _where, shown = undo(page, page.get(here).content.decode(), here)
+def test_one_deleted_file_comes_back_by_its_message_too(web, here, three):
+    web.post(f"/files/{three[0].pk}/delete")
+    _where, shown = undo(web, web.get(here).content.decode(), here)
 
     assert "1 file is back." in shown
     assert File.objects.get(pk=three[0].pk).deleted_at is None
 
 
-def test_after_a_row_is_deleted_its_list_comes_back(page, here, three):
+def test_after_a_row_is_deleted_its_list_comes_back(web, here, three):
     def delete(file, come_from):
-        answer = page.post(f"/files/{file.pk}/delete", headers={"referer": f"http://testserver{come_from}"})
+        answer = web.post(f"/files/{file.pk}/delete", headers={"referer": f"http://testserver{come_from}"})
         return answer["Location"]
 
     assert delete(three[0], "/search?q=a") == "/search?q=a"
