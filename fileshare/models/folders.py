@@ -44,12 +44,13 @@ class FolderPermissionQuerySet(models.QuerySet):
     def held_by(self, user):
         """Grants to `user`, to one of their roles or to their company. `user` is a User, or an OuterRef to one."""
         if isinstance(user, OuterRef):
-            company = Q(company__people=user)
-        elif (company_id := getattr(user, "company_id", None)) is None:
-            company = Q(pk__in=[])
-        else:
-            company = Q(company=company_id)
-        return self.filter(Q(user=user) | Q(role__user=user) | company)
+            return self.filter(Q(user=user) | Q(role__user=user) | Q(company__people=user))
+        # The roles in a subquery of their own, and no join: the database then reads them once, and not for each folder.
+        roles = User.groups.through.objects.filter(user=user).values("group")
+        held = Q(user=user) | Q(role__in=roles)
+        if getattr(user, "company_id", None) is not None:
+            held |= Q(company=user.company_id)
+        return self.filter(held)
 
 
 class FolderQuerySet(models.QuerySet):
