@@ -1,7 +1,7 @@
 """Copy files to another folder or subfolder.
 
 The bytes are copied first, to keys that no row names; then one transaction asks everything again and makes the rows.
-A process that is killed in between leaves objects without a row, which `reconcile` finds.
+A process that is killed in between, or a commit that fails, leaves objects without a row, which `reconcile` finds.
 """
 
 import logging
@@ -70,12 +70,18 @@ def copy(*, user, file_ids, folder_id, subfolder_id=None, partial=False):
     for file in choice.rows:
         pk = uuid.uuid4()
         made[file.pk] = _Object(pk, uploads.object_key(place, pk, file.filename))
+    has_no_rows = True
     try:
         _copy_bytes(choice.rows, made)
-        return _make_rows(user, place, made, choice.refused, partial)
+        with transaction.atomic():
+            copied = _make_rows(user, place, made, choice.refused, partial)
+            has_no_rows = False
     except BaseException:
-        _remove(made.values())
+        # An error of the commit, or behind it, does not tell whether the rows are there. `reconcile` knows that later.
+        if has_no_rows:
+            _remove(made.values())
         raise
+    return copied
 
 
 def _copyable(user, wanted, folder):
@@ -121,7 +127,6 @@ def _try_to_copy(files, made):
         return [file for file in pool.map(copy_one, files) if file]
 
 
-@transaction.atomic
 def _make_rows(user, place, made, refused, partial):
     locked = folders.locked_folders([place.folder.pk])
     place = uploads.place_for(user=user, folder_id=place.folder.pk, subfolder_id=place.subfolder and place.subfolder.pk)

@@ -3,7 +3,7 @@
 import datetime as dt
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -162,6 +162,31 @@ def test_a_store_that_fails_halfway_leaves_no_copy(store, ask, people, target, t
     assert ask("copy", three, folder_id=target.pk).status_code == 503
     assert (objects("files/"), space(target)) == (before, (0, 0))
     assert not Event.objects.filter(action="file_copied").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_commit_without_an_answer_leaves_the_bytes(people, target, three, monkeypatch, is_committed):
+    """The connection is cut during the commit: nobody knows whether the database made the rows."""
+    before, commit, append = objects("files/"), connection._commit, copying.append
+
+    def cut():
+        if is_committed:
+            commit()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    def cut_from_now_on(events):
+        append(events)
+        monkeypatch.setattr(connection, "_commit", cut)
+
+    monkeypatch.setattr(copying, "append", cut_from_now_on)
+    with pytest.raises(OperationalError):
+        copying.copy(user=people["uploader"], file_ids=[three[0].pk], folder_id=target.pk)
+    monkeypatch.undo()
+
+    assert File.objects.filter(folder=target).count() == is_committed
+    assert len(objects("files/")) == len(before) + 1
+    assert all(bytes_of(file) == b"a" * 100 for file in File.objects.filter(folder=target))
 
 
 def test_what_changed_while_the_bytes_were_copied_counts(ask, people, target, three, monkeypatch):
