@@ -49,11 +49,12 @@ class Moved:
 
 @dataclass(frozen=True)
 class Before:
-    """Where a file was, and what else its move changed."""
+    """Where a file was, and what else its move changed. `retention_days` are those of its folder at that time."""
 
     file_id: uuid.UUID
     folder_id: uuid.UUID
     subfolder_id: uuid.UUID | None
+    retention_days: int | None
     expires_at: datetime | None
     visibility: str
 
@@ -118,14 +119,16 @@ def move_back(*, user, before, mark):
     """Undo a move. Returns (how many files are back, the Refusals of the others).
 
     A file that was moved again since then, or deleted, stays as it is and counts nowhere. The rest is asked as for any
-    move, for the folder that the file comes from.
+    move, for the folder that the file comes from. A file that comes back to another folder is as visible as it was
+    there, and expires when it did, but not within LEAST_WARNING, and if that folder now keeps files for another time,
+    as a file that comes into it now. Otherwise both stay as they are.
     """
     holds.guard()
     old = {one.file_id: one for one in before}
     locked = _lock_folders(list(old), {one.folder_id for one in before})
     choice = _movable(user, list(old), locked)
     choice.refused = [refusal for refusal in choice.refused if refusal.status != 404]
-    places, steps = _places(user, before), []
+    places, steps, now = _places(user, before), [], timezone.now()
     for file in choice.rows:
         one = old[file.pk]
         place = places[one.folder_id, one.subfolder_id]
@@ -134,7 +137,7 @@ def move_back(*, user, before, mark):
         elif isinstance(place, Exception):
             choice.refuse(file, Conflict(_("You may not put it back where it was."), code="no_way_back"))
         else:
-            steps.append(_Step(file, place, one.expires_at, one.visibility))
+            steps.append(_back_to(place, file, one, now))
     room = {pk: room_of(folder) for pk, folder in locked.items()}
     steps = _fitting(choice, steps, room)
     _carry_out(user, steps)
@@ -187,6 +190,17 @@ def _into(place, file, now):
     return _Step(file, place, expiry_in(place.folder, now), Visibility.PRIVATE)
 
 
+def _back_to(place, file, one, now):
+    """The _Step that undoes a move; `one` is the file's Before."""
+    if file.folder_id == place.folder.pk:
+        return _into(place, file, now)
+    if place.folder.retention_days != one.retention_days:
+        return _Step(file, place, expiry_in(place.folder, now), one.visibility)
+    # An expiry that is near, or that passed after the move, would take the file away before anybody is told of it.
+    expires_at = one.expires_at and max(one.expires_at, now + folders.LEAST_WARNING)
+    return _Step(file, place, expires_at, one.visibility)
+
+
 def _places(user, before):
     """{(folder id, subfolder id): the Place, or the exception that says why `user` may not upload there}."""
     found = {}
@@ -236,7 +250,7 @@ def _carry_out(user, steps):
     for step in steps:
         file, place = step.file, step.place
         old = uploads.Place(file.folder, file.subfolder)
-        before.append(Before(file.pk, *_ids(old), file.expires_at, file.visibility))
+        before.append(Before(file.pk, *_ids(old), old.folder.retention_days, file.expires_at, file.visibility))
         if old.folder.pk != place.folder.pk:
             freed[old.folder.pk] += file.size_bytes
             taken[place.folder.pk] += file.size_bytes

@@ -49,7 +49,8 @@ def of_move(user, moved):
         return ""
     places, rows = {}, []
     for one in moved.before:
-        number = places.setdefault((one.folder_id.hex, one.subfolder_id and one.subfolder_id.hex), len(places))
+        place = (one.folder_id.hex, one.subfolder_id and one.subfolder_id.hex, one.retention_days)
+        number = places.setdefault(place, len(places))
         rows.append([one.file_id.hex, number, one.expires_at and one.expires_at.isoformat(), one.visibility])
     return _signed(user, MOVED, [moved.mark, list(places), rows])
 
@@ -83,11 +84,12 @@ def undo(*, user, token):
 
 
 def _before(places, file_id, number, expires_at, visibility):
-    folder_id, subfolder_id = places[number]
+    folder_id, subfolder_id, retention_days = places[number]
     return moving.Before(
         uuid.UUID(file_id),
         uuid.UUID(folder_id),
         subfolder_id and uuid.UUID(subfolder_id),
+        retention_days,
         expires_at and datetime.fromisoformat(expires_at),
         visibility,
     )

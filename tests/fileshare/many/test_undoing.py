@@ -13,6 +13,7 @@ from tests.factories import SubfolderFactory, store_file
 from tests.fileshare.helpers import space
 
 pytestmark = pytest.mark.django_db
+DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture
@@ -77,6 +78,54 @@ def test_a_move_is_undone_with_all_it_changed(me, people, company_folder, target
     assert places(rows) == before
     assert [space(folder) for folder in (mine, company_folder, target)] == sizes
     assert Event.objects.filter(action="file_moved").count() == 8
+
+
+def test_within_a_folder_only_the_subfolder_is_undone(me, people):
+    """Made private, or kept for longer, after the move: that stays."""
+    mine = folders.personal_folder(me)
+    mine.retention_days = 30
+    mine.save()
+    inner = SubfolderFactory(folder=mine)
+    rows = [store_file(user=me, folder=mine, filename="a.txt", content=b"a", visibility="public")]
+    token = undoing.of_move(me, move(me, rows, mine, subfolder_id=inner.pk))
+    files.change(user=me, file_id=rows[0].pk, visibility="private")
+    folders.change_folder(user=people["super"], folder_id=mine.pk, retention_days=3650)
+    later = File.objects.get(pk=rows[0].pk).expires_at
+
+    assert undoing.undo(user=me, token=token).count == 1
+
+    assert places(rows) == [(mine.slug, None, later, "private")]
+
+
+@pytest.mark.parametrize(("first", "then"), [(30, None), (30, 300), (300, 30), (None, 30)])
+def test_the_folders_new_retention_counts_on_the_way_back(
+    me, people, company_folder, target, three, time_machine, first, then
+):
+    time_machine.move_to(timezone.now(), tick=False)
+    type(company_folder).objects.filter(pk=company_folder.pk).update(retention_days=first)
+    expires_at = timezone.now() + 10 * DAY if first else None
+    File.objects.filter(pk__in=ids(three)).update(expires_at=expires_at)
+    token = undoing.of_move(me, move(me, three, target))
+    folders.change_folder(user=people["super"], folder_id=company_folder.pk, retention_days=then)
+
+    assert undoing.undo(user=me, token=token).count == 3
+
+    expires_at = timezone.now() + then * DAY if then else None
+    assert {place[2] for place in places(three)} == {expires_at}
+
+
+@pytest.mark.parametrize("left", [dt.timedelta(minutes=30), 7 * DAY])
+def test_nobody_loses_a_file_by_undo(me, company_folder, target, three, time_machine, left):
+    """Where it was it would have expired meanwhile, or before anybody is told."""
+    time_machine.move_to(timezone.now(), tick=False)
+    File.objects.filter(pk__in=ids(three)).update(expires_at=timezone.now() + left)
+    token = undoing.of_move(me, move(me, three, target))
+    time_machine.move_to(timezone.now() + dt.timedelta(minutes=40), tick=False)
+
+    assert undoing.undo(user=me, token=token).count == 3
+
+    assert {place[2] for place in places(three)} == {timezone.now() + folders.LEAST_WARNING}
+    assert files.remove_expired() == 0
 
 
 @pytest.mark.parametrize("carried", [False, True])
