@@ -112,8 +112,9 @@ def make_folder(*, by, name, slug=None, company=None, **facts):
 def change_folder(*, user, folder_id, **changes):
     """Change name, slug, description, company_id, quota_bytes, retention_days or type_policy. Returns the Folder.
 
-    A new retention also changes when the folder's present files expire. None expires within LEAST_WARNING because of
-    it, so that whom it concerns is told (fileshare.folder_notices) before it is gone. Objects in the store keep the old
+    A new retention also changes when the folder's present files expire; with a longer one none expires earlier. None
+    expires within LEAST_WARNING because of it, so that whom it concerns is told (fileshare.folder_notices) before it
+    is gone. Objects in the store keep the old
     slug in their keys. Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
     """
     folder = _manageable(user, folder_id)
@@ -133,7 +134,8 @@ def change_folder(*, user, folder_id, **changes):
         folder.company = company
     days = changes.get("retention_days", folder.retention_days)
     if days != folder.retention_days:
-        folder.files.update(expires_at=None if days is None else _expiry_after(days))
+        is_longer = days is not None and folder.retention_days is not None and days > folder.retention_days
+        folder.files.update(expires_at=None if days is None else _expiry_after(days, is_longer=is_longer))
         # Update the bucket's expiry rules. Otherwise it might remove objects before the new retention is over.
         send_after_commit("fileshare.tasks.refresh_expiry")
     for name, value in changes.items():
@@ -144,10 +146,15 @@ def change_folder(*, user, folder_id, **changes):
     return folder
 
 
-def _expiry_after(days):
-    """An expression for a file row: when it expires in a folder that keeps files for `days` from now on."""
+def _expiry_after(days, *, is_longer):
+    """An expression for a file row: when it expires in a folder that keeps files for `days` from now on.
+
+    When these are more than before (`is_longer`), no file expires earlier: one that was moved here is kept from its
+    move on, and not from its upload on.
+    """
     warned = Value(timezone.now() + LEAST_WARNING, output_field=DateTimeField())
-    return Greatest(F("uploaded_at") + timedelta(days=days), Least(Coalesce("expires_at", warned), warned))
+    present = Coalesce("expires_at", warned)
+    return Greatest(F("uploaded_at") + timedelta(days=days), present if is_longer else Least(present, warned))
 
 
 def _save(folder):

@@ -86,6 +86,23 @@ def test_the_targets_retention_counts_from_the_move_on(ask, company_folder, targ
     assert file.expires_at == now + company_folder.retention_days * DAY, "a file that is old does not go at once"
 
 
+def test_a_longer_retention_shortens_no_moved_files_life(ask, people, target, three, time_machine):
+    """A file is kept from its move on: the new days behind its upload may be over sooner."""
+    time_machine.move_to(timezone.now(), tick=False)
+    type(target).objects.filter(pk=target.pk).update(retention_days=30)
+    File.objects.filter(pk=three[0].pk).update(uploaded_at=timezone.now() - 200 * DAY)
+    File.objects.filter(pk=three[1].pk).update(uploaded_at=timezone.now() - 10 * DAY)
+    ask("move", three[:2], folder_id=target.pk)
+
+    folders.change_folder(user=people["super"], folder_id=target.pk, retention_days=60)
+
+    expiries = [File.objects.get(pk=file.pk).expires_at - timezone.now() for file in three[:2]]
+    assert expiries == [30 * DAY, 50 * DAY]
+
+    folders.change_folder(user=people["super"], folder_id=target.pk, retention_days=20)
+    assert File.objects.get(pk=three[1].pk).expires_at - timezone.now() == 10 * DAY
+
+
 def test_within_a_folder_nothing_but_the_subfolder_changes(ask, people, time_machine):
     mine = folders.personal_folder(people["uploader"])
     mine.retention_days = 30
