@@ -28,7 +28,7 @@ def bytes_of(file, start, end, *, blocks=None):
     these bytes already passes them as `blocks`. Raises ObjectMissing, StoreUnavailable.
     """
     if blocks is None:
-        blocks = get_store().read_range(file.object_key, start, end)
+        blocks = _stored(file, start, end)
     if (start, end) != (0, file.size_bytes) or (file.sha256 and file.crc32 is not None):
         yield from blocks
         return
@@ -42,6 +42,23 @@ def bytes_of(file, start, end, *, blocks=None):
         return
     file.sha256, file.crc32 = digest.hexdigest(), crc
     File.objects.filter(pk=file.pk).update(sha256=file.sha256, crc32=file.crc32)
+
+
+def _stored(file, start, end):
+    """The bytes of a file, which may have been carried to another key since its row was read."""
+    blocks = get_store().read_range(file.object_key, start, end)
+    try:
+        first = next(blocks, b"")
+    except ObjectMissing:
+        key = File.objects.filter(pk=file.pk).values_list("object_key", flat=True).first()
+        if key in (None, file.object_key):
+            raise
+        file.object_key = key
+        yield from get_store().read_range(key, start, end)
+        return
+    if first:
+        yield first
+    yield from blocks
 
 
 def compute(file):

@@ -45,7 +45,8 @@ def carry_all():
 
 
 def _waiting(after):
-    rows = File.objects.to_carry().only("pk", "object_key", "next_key", "size_bytes").order_by("pk")
+    facts = ("pk", "object_key", "next_key", "size_bytes", "sha256", "crc32")
+    rows = File.objects.to_carry().only(*facts).order_by("pk")
     return rows if after is None else rows.filter(pk__gt=after)
 
 
@@ -55,14 +56,26 @@ def _carry(file):
     try:
         store.copy(file.object_key, file.next_key, moves=True)
     except ObjectMissing:
-        # Another worker has carried it, or the file is gone. Else its bytes are lost, which `reconcile` reports.
-        return False
+        # Another worker has carried it, or the file is gone, or a worker was killed behind its copy and the old object
+        # went since then. Else its bytes are lost, which `reconcile` reports.
+        if not _is_there(file, store.head(file.next_key)):
+            return False
     if _switch(file):
         return True
     # The file was moved again or deleted meanwhile, or another worker was faster: then a row names the new object.
     if not File.objects.named_by([file.next_key]).exists():
         store.delete(file.next_key)
     return False
+
+
+def _is_there(file, info):
+    """Whether the object with this ObjectInfo, or None, has the file's bytes, as far as both are known."""
+    return (
+        info is not None
+        and info.size_bytes == file.size_bytes
+        and (not info.sha256 or file.sha256 in ("", info.sha256))
+        and (info.crc32 is None or file.crc32 in (None, info.crc32))
+    )
 
 
 @transaction.atomic

@@ -20,7 +20,7 @@ from fileshare import checksums
 from fileshare.content import filenames
 from fileshare.contributions.actions import Action
 from fileshare.models import Archive, File
-from fileshare.storage import get_store
+from fileshare.storage import ObjectMissing, get_store
 
 from .zip_format import Entry, Layout
 
@@ -88,11 +88,15 @@ class Stream:
 
 
 def _fetch(piece):
-    return list(get_store().read_range(piece.source.object_key, piece.start, piece.end))
+    """The blocks of a piece; None when its object is not there, as after a move, which `_bytes` then looks into."""
+    try:
+        return list(get_store().read_range(piece.source.object_key, piece.start, piece.end))
+    except ObjectMissing:
+        return None
 
 
 def _bytes(piece, fetched=None):
-    """The bytes of a piece. `fetched` is a Future of its blocks, if they are fetched early."""
+    """The bytes of a piece. `fetched` is a Future of what `_fetch` returned, if they are fetched early."""
     if piece.source is None:
         yield piece.made()
     elif isinstance(piece.source, bytes):

@@ -4,7 +4,6 @@ They are signed with HMAC-SHA256 by django.core.signing, keyed by SECRET_KEY; ol
 in SECRET_KEY_FALLBACKS. A token is valid only for the purpose it was signed for.
 """
 
-import hashlib
 import time
 
 from django.core import signing
@@ -39,11 +38,6 @@ def verify(token, *purposes):
     if claims.pop("exp") <= time.time():
         raise Refused(403, "url_expired", _("This URL has expired; ask for a new one."))
     return purpose, claims
-
-
-def mark_of(key):
-    """A hash that stands for an object key. Put it into URLs instead of the key, which would show the folder's name."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def url(token, *, base_url=None):

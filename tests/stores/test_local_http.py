@@ -275,7 +275,7 @@ def test_a_right_to_one_file_gives_no_other(store, web, key, file_id):
     claims = {"file": file_id, "object_key": f"files/{uuid.uuid4()}"}
     url = store.presign_get(key, filename="x", content_type="", expires_in=900, claims=claims)
 
-    assert web.get(url).status_code == 403
+    assert web.get(url).status_code == 404
 
 
 # --- Answers ------------------------------------------------------------------------------------

@@ -12,9 +12,11 @@ from django.utils import timezone
 from fileshare import files, tasks
 from fileshare.backups import objects as backup_objects
 from fileshare.many import carrying, moving
-from fileshare.models import File
+from fileshare.models import File, FolderPermission
+from fileshare.outgoing import archives
+from fileshare.sharing import shares
 from fileshare.space import quotas
-from fileshare.storage import StoreUnavailable, get_store
+from fileshare.storage import ObjectMissing, StoreUnavailable, get_store
 from fileshare.storage.local import LocalStore
 from fileshare.upkeep import lifecycle, reconcile
 from tests.factories import store_file
@@ -93,7 +95,8 @@ def test_a_file_can_be_downloaded_before_and_after(moved, api_as, commits):
     assert download() == before == b"a" * 100
 
 
-def test_an_old_url_gives_no_other_bytes(people, company_folder, target, api_as, commits):
+@pytest.mark.local
+def test_an_old_url_gives_the_same_bytes(people, company_folder, target, api_as, commits):
     file = store_file(user=people["uploader"], folder=company_folder, filename="a.txt", content=b"a" * 100)
     api = api_as("uploader")
     url = api.post(f"/api/fileshare/download/{file.pk}").json()["download_url"]
@@ -102,7 +105,50 @@ def test_an_old_url_gives_no_other_bytes(people, company_folder, target, api_as,
     with commits():
         carrying.carry_all()
 
-    assert api.get(url.removeprefix("http://localhost:8000")).status_code in (403, 404)
+    assert content(api.get(url.removeprefix("http://localhost:8000"))) == b"a" * 100
+    FolderPermission.objects.filter(folder=target, permission_type="download").delete()
+    assert api.get(url.removeprefix("http://localhost:8000")).status_code == 404
+
+
+@pytest.mark.local
+def test_a_download_by_a_link_goes_on(client, people, company_folder, target, commits):
+    """Its one use is spent, so the recipient cannot begin anew."""
+    uploader = people["uploader"]
+    file = store_file(user=uploader, folder=company_folder, filename="a.txt", content=b"a" * 100)
+    link = shares.create(user=uploader, file_id=file.pk, permission="download", expires_in=DAY, max_downloads=1)[0]
+    url = client.post(f"/share/{link.token}/download")["Location"]
+    assert content(client.get(url, headers={"Range": "bytes=0-9"})) == b"a" * 10
+    moving.move(user=uploader, file_ids=[file.pk], folder_id=target.pk)
+    with commits():
+        carrying.carry_all()
+
+    rest = client.get(url, headers={"Range": "bytes=10-"})
+
+    assert (rest.status_code, content(rest)) == (206, b"a" * 90)
+
+
+def test_a_zip_that_is_being_sent_goes_on(store, people, company_folder, target, commits):
+    files_of = [
+        store_file(user=people["uploader"], folder=company_folder, filename=f"{n}.txt", content=b"a") for n in range(20)
+    ]
+    stream = archives.make(user=people["uploader"], file_ids=[file.pk for file in files_of])
+    whole = b"".join(stream.read(0, stream.size_bytes))
+    sent = archives.again(user=people["uploader"], archive_id=stream.archive.pk).read(0, stream.size_bytes)
+    begun = next(sent)
+    moving.move(user=people["uploader"], file_ids=[file.pk for file in files_of], folder_id=target.pk)
+    with commits():
+        assert carrying.carry_all() == 20
+
+    assert begun + b"".join(sent) == whole
+
+
+def test_a_zip_with_lost_bytes_ends(store, people, company_folder):
+    file = store_file(user=people["uploader"], folder=company_folder, filename="a.txt", content=b"a")
+    stream = archives.make(user=people["uploader"], file_ids=[file.pk])
+    get_store().delete(file.object_key)
+
+    with pytest.raises(ObjectMissing):
+        list(stream.read(0, stream.size_bytes))
 
 
 # --- Killed ---------------------------------------------------------------------------------------------
@@ -119,6 +165,29 @@ def test_killed_behind_the_copy_the_next_run_goes_on(moved, monkeypatch, commits
     with commits():
         assert carrying.carry_all() == 1
     assert objects("files/") == [moved.next_key]
+
+
+def test_killed_behind_the_copy_the_old_object_may_go(moved, commits):
+    """As by the bucket's rule for the old folder, or by whoever deletes its objects."""
+    get_store().copy(moved.object_key, moved.next_key, moves=True)
+    get_store().delete(moved.object_key)
+
+    with commits():
+        assert carrying.carry_all() == 1
+
+    now = File.objects.get(pk=moved.pk)
+    assert (now.object_key, now.next_key) == (moved.next_key, None)
+    assert bytes_of(now) == b"a" * 100
+
+
+def test_an_object_of_another_length_is_not_carried(moved, commits):
+    get_store().write(moved.next_key, io.BytesIO(b"a" * 99), size_limit=99)
+    get_store().delete(moved.object_key)
+
+    with commits():
+        assert carrying.carry_all() == 0
+
+    assert list(File.objects.to_carry()) == [moved]
 
 
 @pytest.mark.parametrize("store", ["local"], indirect=True)
