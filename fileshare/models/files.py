@@ -247,8 +247,11 @@ class FileQuerySet(models.QuerySet):
         return self.filter(CLEAN, at_once | passed).annotate(came_at=Coalesce("scanned_at", "uploaded_at"))
 
     def count_downloads(self):
-        """Add one to the download count of each file."""
-        self.update(**downloads_counted(1))
+        """Add one to the download count of each file, in the caller's transaction."""
+        # An UPDATE locks its rows in any order; what moves, deletes or tags files locks them in this one.
+        rows = self.order_by("pk").select_for_update(of=("self",), no_key=True)
+        ids = list(rows.values_list("pk", flat=True))
+        self.model.objects.filter(pk__in=ids).update(**downloads_counted(1))
 
 
 def downloads_counted(times):

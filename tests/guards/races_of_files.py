@@ -14,6 +14,7 @@ from fileshare.desk import clients, ops
 from fileshare.incoming import completion, uploads
 from fileshare.many import carrying, deleting, moving, tagging
 from fileshare.models import File, Folder, FolderPermission, Hold, Upload
+from fileshare.outgoing import archives
 from fileshare.scanning import clamd, virus_gate
 from fileshare.search import folding
 from fileshare.space import quotas
@@ -164,6 +165,16 @@ def a_file_is_moved_while_another_comes():
         lambda: uploads.initiate(
             user=boss, place=uploads.Place(folder), filename="a.txt", size_bytes=5, content_type=""
         ),
+    )
+
+
+@waits("fileshare.models.files.FileQuerySet.count_downloads", "Stream", "Moved")
+def files_are_sent_as_a_zip_and_moved():
+    boss, some, folder = a_super(), [a_file(), a_file()], FolderFactory()
+    ids = [file.pk for file in some]
+    return (
+        lambda: archives.make(user=boss, file_ids=ids),
+        lambda: moving.move(user=boss, file_ids=ids, folder_id=folder.pk),
     )
 
 
