@@ -151,7 +151,8 @@ def _place(request):
 
 
 def _ask_where(request, *, copies):
-    words = request.POST.get("words", "").strip()[:200]
+    # NUL stands in no name, and PostgreSQL refuses it.
+    words = request.POST.get("words", "").replace("\0", "").strip()[:200]
     found, has_more = places.uploadable(user=request.user, words=words)
     context = {
         "copies": copies,

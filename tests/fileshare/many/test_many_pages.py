@@ -52,6 +52,14 @@ def test_deleted_files_come_back_by_the_button_in_the_message(web, here, three):
     assert "3 files are back." in shown
 
 
+@pytest.mark.parametrize("what", ["move", "copy"])
+def test_a_nul_in_the_words_finds_what_the_rest_finds(web, three, target, what):
+    asked = web.post(f"/files/{what}", chosen(three, words="Sav\0anna"))
+
+    assert asked.status_code == 200
+    assert f'value="{target.pk}"' in asked.content.decode()
+
+
 def test_the_place_is_asked_for_first(web, here, target, inner, three, people):
     asked = web.post("/files/move", chosen(three), headers={"referer": f"http://testserver{here}?cursor=x"})
 
