@@ -13,7 +13,7 @@ from fileshare.contributions.actions import Action
 
 from . import folder_notices, holds, tags
 from .content import file_types, filenames
-from .folders import locked_folder
+from .folders import locked_folder, locked_folders
 from .models import File, Visibility
 from .space import quotas
 from .storage import get_store
@@ -225,8 +225,9 @@ def _remove_all(rows, time_field, action, limit):
     for pk, folder_id in list(rows.order_by(time_field).values_list("pk", "folder_id")[:limit]):
         with transaction.atomic():
             holds.guard()
-            locked_folder(folder_id)
-            file = rows.select_for_update(skip_locked=True).filter(pk=pk).first()
+            # A file that was moved since it was listed waits for the next run; its folder may be gone.
+            locked_folders([folder_id])
+            file = rows.select_for_update(skip_locked=True).filter(pk=pk, folder=folder_id).first()
             if file is not None:
                 _remove(file, action)
                 count += 1

@@ -15,10 +15,14 @@ from . import files, serializers
 
 
 def answer(user, done):
-    """The body for what an operation on many files did: its `files`, as `user` sees them, and its `refused`."""
+    """The body for what an operation on many files did: its `files`, as `user` sees them, and its `refused`.
+
+    A file that somebody has deleted for good since then is in neither.
+    """
     ids = [file.pk for file in done.files]
     rows = {row.pk: row for row in lists.rows_with_tags(File.objects.filter(pk__in=ids).as_rows(user))}
-    return Response(serializers.ManyAnswer({"done": [rows[pk] for pk in ids], "refused": done.refused}).data)
+    done_rows = [rows[pk] for pk in ids if pk in rows]
+    return Response(serializers.ManyAnswer({"done": done_rows, "refused": done.refused}).data)
 
 
 class Move(APIView):

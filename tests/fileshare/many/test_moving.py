@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from fileshare import files, folders, holds
+from fileshare.api import many
 from fileshare.incoming import uploads
 from fileshare.many import moving
 from fileshare.models import File, FolderPermission, PermissionType, ShareLink
@@ -136,6 +137,41 @@ def test_a_file_that_is_there_already_stays_as_it_is(ask, company_folder, three)
     after = File.objects.get(pk=three[0].pk)
     assert (after.expires_at, after.next_key) == (before.expires_at, None)
     assert not Event.objects.filter(action="file_moved").exists()
+
+
+def test_a_file_that_goes_for_good_before_the_answer_is_left_out(ask, people, company_folder, three, monkeypatch):
+    answer = many.answer
+
+    def late(user, done):
+        File.objects.filter(pk=three[1].pk).delete()
+        return answer(user, done)
+
+    monkeypatch.setattr(many, "answer", late)
+
+    told = ask("move", three, folder_id=company_folder.pk)
+
+    assert (told.status_code, told.json()["refused"]) == (200, [])
+    assert [row["id"] for row in told.json()["done"]] == [str(three[0].pk), str(three[2].pk)]
+
+
+def test_the_clean_up_goes_on_when_a_file_has_left_a_folder_that_is_gone(people, target, monkeypatch):
+    """The files were listed as expired when one of them was moved and its folder deleted."""
+    folder = FolderFactory()
+    moved, other = (store_file(user=people["super"], folder=place) for place in (folder, FolderFactory()))
+    File.objects.filter(pk=moved.pk).update(expires_at=timezone.now() - 2 * DAY)
+    File.objects.filter(pk=other.pk).update(expires_at=timezone.now() - DAY)
+    guard = holds.guard
+
+    def late():
+        monkeypatch.undo()
+        File.objects.filter(pk=moved.pk).update(folder=target, expires_at=None)
+        folder.delete()
+        guard()
+
+    monkeypatch.setattr(holds, "guard", late)
+
+    assert files.remove_expired() == 1
+    assert list(File.objects.all()) == [moved]
 
 
 # --- Who may ------------------------------------------------------------------------------------------
