@@ -94,7 +94,8 @@ def move(*, user, file_ids, folder_id, subfolder_id=None, partial=False):
 
     `user` must be allowed to delete the files and to upload to the target. The target's kinds of files and its quota
     count. A file that comes into another folder is kept for as long as that folder keeps a new file, and becomes
-    private. A file that is there already stays as it is. The log has a row for each file that moved.
+    private. A file that is there already stays as it is. The log has a row for each file that moved, and when it comes
+    into another folder also one for the folder that it left.
 
     Raises Http404 or PermissionDenied for the target, Invalid (400), and SomeRefused: 404, 403, 409 for a file under a
     legal hold, 415, 413.
@@ -254,6 +255,7 @@ def _carry_out(user, steps):
         if old.folder.pk != place.folder.pk:
             freed[old.folder.pk] += file.size_bytes
             taken[place.folder.pk] += file.size_bytes
+            events.append(_left(user, file, old, place, mark))
         file.folder, file.subfolder = place.folder, place.subfolder
         file.expires_at, file.visibility = step.expires_at, step.visibility
         file.next_key = uploads.object_key(place, file.pk, f"{mark}-{file.filename}")
@@ -279,6 +281,22 @@ def _carry_out(user, steps):
     append(events)
     send_after_commit("fileshare.tasks.carry_moved_files")
     return before, mark
+
+
+def _left(user, file, old, place, mark):
+    """The row about the folder that a file leaves: who reads the log of one folder sees no row of another's."""
+    return event_of(
+        Action.FILE_MOVED,
+        user=user,
+        target=old.folder,
+        folder=old.folder,
+        subfolder=old.subfolder,
+        size_bytes=file.size_bytes,
+        file=str(file.pk),
+        filename=file.filename,
+        after=told(place),
+        bulk=mark,
+    )
 
 
 def _update(files, *, expired):

@@ -60,7 +60,7 @@ def test_both_folders_count_the_bytes(ask, company_folder, target, three):
 def test_the_log_has_a_row_for_each_with_both_places(ask, people, company_folder, target, inner, three):
     ask("move", three, folder_id=target.pk, subfolder_id=inner.pk)
 
-    rows = Event.objects.filter(action="file_moved").order_by("target_name")
+    rows = Event.objects.filter(action="file_moved", target_type="file").order_by("target_name")
     assert [row.target_id for row in rows] == [str(file.pk) for file in three]
     row = rows[0]
     assert (row.actor, row.folder_slug, row.subfolder_slug, row.size_bytes) == (
@@ -72,6 +72,22 @@ def test_the_log_has_a_row_for_each_with_both_places(ask, people, company_folder
     assert row.detail["before"] == {"folder": "Baobab", "folder_slug": "baobab-files"}
     assert row.detail["after"] == {"folder": "Savanna", "folder_slug": "savanna-files", "subfolder": "Tax"}
     assert len({row.detail["bulk"] for row in rows}) == 1
+
+
+def test_the_log_of_the_old_folder_tells_where_each_file_went(ask, api_as, company_folder, target, inner, three):
+    sub = SubfolderFactory(folder=company_folder, slug="sub")
+    ask("move", three[:1], folder_id=company_folder.pk, subfolder_id=sub.pk)
+    assert Event.objects.filter(action="file_moved").count() == 1
+    ask("move", three, folder_id=target.pk, subfolder_id=inner.pk)
+
+    log = api_as("super").get("/api/admin/logs", {"action": "file_moved", "folder_slug": "baobab-files"}).json()
+    rows = {row["detail"]["filename"]: row for row in log["results"] if row["target_type"] == "folder"}
+
+    assert {name: row["detail"]["file"] for name, row in rows.items()} == {row.filename: str(row.pk) for row in three}
+    assert {row["target_id"] for row in rows.values()} == {str(company_folder.pk)}
+    assert [rows[name]["subfolder_slug"] for name in ("a.txt", "b.txt", "c.txt")] == ["sub", "", ""]
+    after = {"folder": "Savanna", "folder_slug": "savanna-files", "subfolder": "Tax"}
+    assert all(row["detail"]["after"] == after for row in rows.values())
 
 
 def test_the_targets_retention_counts_from_the_move_on(ask, company_folder, target, three, time_machine):

@@ -77,7 +77,7 @@ def test_a_move_is_undone_with_all_it_changed(me, people, company_folder, target
     assert (undone.count, undone.refused) == (4, [])
     assert places(rows) == before
     assert [space(folder) for folder in (mine, company_folder, target)] == sizes
-    assert Event.objects.filter(action="file_moved").count() == 8
+    assert Event.objects.filter(action="file_moved", target_type="file").count() == 8
 
 
 def test_within_a_folder_only_the_subfolder_is_undone(me, people):
