@@ -32,7 +32,7 @@ NO_RACE = {
     "fileshare.incoming.completion._claim_renewed.renew": "_mine is its condition, and that of _unclaim, "
     "which has a case",
     "fileshare.many.moving._update": "rows that this transaction has locked",
-    "fileshare.models.files.FileQuerySet.count_downloads": "adds one, however many do, to rows that this transaction has locked",
+    "fileshare.models.files.FileQuerySet.count_downloads": "adds one to rows that this transaction has locked",
     "fileshare.outgoing.downloads._write": "adds how many there were, however many do",
     "fileshare.privacy.close": "all public files of the user",
     "fileshare.requests.file_requests._end_uploads": "rows that this transaction has locked",
