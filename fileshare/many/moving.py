@@ -193,13 +193,17 @@ def _into(place, file, now):
 
 def _back_to(place, file, one, now):
     """The _Step that undoes a move; `one` is the file's Before."""
-    if file.folder_id == place.folder.pk:
+    folder = place.folder
+    if file.folder_id == folder.pk:
         return _into(place, file, now)
-    if place.folder.retention_days != one.retention_days:
-        return _Step(file, place, expiry_in(place.folder, now), one.visibility)
-    # An expiry that is near, or that passed after the move, would take the file away before anybody is told of it.
-    expires_at = one.expires_at and max(one.expires_at, now + folders.LEAST_WARNING)
-    return _Step(file, place, expires_at, one.visibility)
+    if folder.retention_days != one.retention_days:
+        expires_at = expiry_in(folder, now)
+    else:
+        # An expiry that is near, or passed after the move, would take the file away before anybody is told of it.
+        expires_at = one.expires_at and max(one.expires_at, now + folders.LEAST_WARNING)
+    # Whoever closed their account meanwhile has no public files any more.
+    is_closed = folder.owner is not None and not folder.owner.is_active
+    return _Step(file, place, expires_at, Visibility.PRIVATE if is_closed else one.visibility)
 
 
 def _places(user, before):

@@ -5,11 +5,12 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
+from accounts.privacy import subject_rights
 from audit.models import Event
 from fileshare import files, folders, holds
 from fileshare.many import carrying, deleting, moving, tagging, undoing
 from fileshare.models import File, FolderPermission
-from tests.factories import SubfolderFactory, store_file
+from tests.factories import PASSWORD, SubfolderFactory, store_file
 from tests.fileshare.helpers import space
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +96,18 @@ def test_within_a_folder_only_the_subfolder_is_undone(me, people):
     assert undoing.undo(user=me, token=token).count == 1
 
     assert places(rows) == [(mine.slug, None, later, "private")]
+
+
+def test_of_a_closed_account_nothing_is_public_again(people, target):
+    owner, boss = people["client"], people["super"]
+    mine = folders.personal_folder(owner)
+    rows = [store_file(user=owner, folder=mine, filename="a.txt", content=b"a", visibility="public")]
+    token = undoing.of_move(boss, move(boss, rows, target))
+    subject_rights.close_account(user=owner, password=PASSWORD, email=owner.email)
+
+    undone = undoing.undo(user=boss, token=token)
+
+    assert (undone.count, places(rows)) == (1, [(mine.slug, None, None, "private")])
 
 
 @pytest.mark.parametrize(("first", "then"), [(30, None), (30, 300), (300, 30), (None, 30)])
