@@ -538,6 +538,17 @@ def test_a_zip_is_had_by_its_own_link_alone(outsider, made, people, api_as):
     assert outsider.get(f"/share/{one.token}/archive/{of_user.pk}").status_code == 404
 
 
+def test_zips_by_one_link_are_limited_because_each_fills_the_log(outsider, made, people, settings):
+    settings.RATELIMIT_ENABLE = True
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "share_archive": "2/h"}
+    one = made()
+
+    answers = [download(outsider, one.token).status_code for _ in range(3)]
+
+    assert answers == [302, 302, 429]
+    assert uses(one.link) == 2
+
+
 def test_too_many_for_one_zip_is_said_and_spends_nothing(outsider, made, company_folder, monkeypatch):
     one = made(folder_id=company_folder.pk, max_downloads=1)
     monkeypatch.setattr("fileshare.outgoing.archives.MAX_FILES", 2)
