@@ -112,10 +112,10 @@ def make_folder(*, by, name, slug=None, company=None, **facts):
 def change_folder(*, user, folder_id, **changes):
     """Change name, slug, description, company_id, quota_bytes, retention_days or type_policy. Returns the Folder.
 
-    A new retention also changes when the folder's present files expire; with a longer one none expires earlier. None
-    expires within LEAST_WARNING because of it, so that whom it concerns is told (fileshare.folder_notices) before it
-    is gone. Objects in the store keep the old
-    slug in their keys. Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
+    A folder that goes to another company, or to none, takes back what its company was granted on it. A new retention
+    also changes when the folder's present files expire; with a longer one none expires earlier. None expires within
+    LEAST_WARNING because of it, so that whom it concerns is told (fileshare.folder_notices) before it is gone. Objects
+    in the store keep the old slug in their keys. Raises Http404, PermissionDenied, Invalid (400), Conflict (409).
     """
     folder = _manageable(user, folder_id)
     if "name" in changes:
@@ -131,6 +131,10 @@ def change_folder(*, user, folder_id, **changes):
         company = company_of(changes.pop("company_id"))
         if company is not None and folder.kind in ("documents", "personal"):
             raise Conflict(_("This folder belongs to no company."), code="built_in_folder")
+        if folder.company_id is not None and folder.company != company:
+            # What its company was granted goes with the company: set-up grants it without being asked each time.
+            for permission in folder.permissions.filter(company=folder.company_id):
+                _take_back(permission, user)
         folder.company = company
     days = changes.get("retention_days", folder.retention_days)
     if days != folder.retention_days:
@@ -326,7 +330,11 @@ def revoke(*, user, permission_id):
         visible=FolderPermission.objects.filter(folder__in=folders.visible_to(user)),
         allowed=FolderPermission.objects.filter(folder__in=folders.manageable_by(user)).select_for_update(of=("self",)),
     )
-    record(Action.REVOKED, user=user, folder=permission.folder, target=permission, **_facts(permission))
+    _take_back(permission, user)
+
+
+def _take_back(permission, by):
+    record(Action.REVOKED, user=by, folder=permission.folder, target=permission, **_facts(permission))
     _tell(permission, "folder_revoked")
     permission.delete()
 

@@ -6,6 +6,7 @@ the letter before, without those they have downloaded meanwhile.
 
 from datetime import datetime, timedelta
 
+from django.db.models import Min
 from django.utils import timezone
 
 from accounts.models import Notification, OutgoingMail, User
@@ -19,6 +20,8 @@ KIND, LETTER = "folder_upload", "new_files"
 # A letter waits until nobody has put a file there for QUIET, but no longer than PATIENCE.
 QUIET = timedelta(minutes=3)
 PATIENCE = timedelta(minutes=30)
+# The letters about one folder to one person are at least this far apart.
+APART = timedelta(hours=1)
 MOST_NAMES = 20
 MOST_FILES = 1000
 
@@ -35,13 +38,17 @@ def wait_for(folder, since_of):
     # already may have read the notices of before, so that does not count.
     waiting = OutgoingMail.objects.filter(letter=LETTER, to__in=wanting, sent_at=None, failed_at=None, tries=0)
     there = {row.to for row in waiting.order_by("pk").select_for_update() if row.context["folder_id"] == str(folder.pk)}
-    letters = [
-        (email, user.language, {"user_id": str(user.pk), "folder_id": str(folder.pk), "since": since_of[user]})
-        for email, user in wanting.items()
-        if email not in there
-    ]
-    if letters:
-        mail.post_many(LETTER, letters, due=timezone.now() + QUIET)
+    now = timezone.now()
+    lately = OutgoingMail.objects.filter(letter=LETTER, to__in=wanting, sent_at__gt=now - APART)
+    had_one = {row.to for row in lately if row.context["folder_id"] == str(folder.pk)}
+    for wait, people in ((QUIET, wanting.keys() - there - had_one), (APART, had_one - there)):
+        letters = [(email, wanting[email].language, _context(wanting[email], folder, since_of)) for email in people]
+        if letters:
+            mail.post_many(LETTER, letters, due=now + wait)
+
+
+def _context(user, folder, since_of):
+    return {"user_id": str(user.pk), "to": user.email, "folder_id": str(folder.pk), "since": since_of[user]}
 
 
 def letter_context(stored):
@@ -51,17 +58,23 @@ def letter_context(stored):
     """
     user = User.objects.filter(pk=stored["user_id"], is_active=True, email_verified_at__isnull=False).first()
     folder = Folder.objects.filter(pk=stored["folder_id"]).first()
-    if user is None or folder is None:
+    if user is None or folder is None or user.email != stored["to"]:
+        return None
+    if preferences.of_many([user.pk], KIND)[user.pk] != kinds.NOW:
         return None
     notice = Notification.objects.filter(user=user, type=KIND, about=str(folder.pk)).order_by("-created_at").first()
     if notice is None:
         return None
     since, until = datetime.fromisoformat(stored["since"]), datetime.fromisoformat(notice.payload["until"])
     new = File.objects.downloadable_by(user).filter(folder=folder).exclude(uploaded_by=user)
-    rows = new.come_between(since, until).select_related("uploaded_by").order_by("-came_at", "-pk")
-    files = list(rows[:MOST_FILES])
+    rows = new.come_between(since, until)
+    files = list(rows.select_related("uploaded_by").order_by("-came_at", "-pk")[:MOST_FILES])
     now = timezone.now()
-    if files and files[0].came_at > now - QUIET and files[-1].came_at > now - PATIENCE:
+    if (
+        files
+        and files[0].came_at > now - QUIET
+        and rows.order_by().aggregate(Min("came_at"))["came_at__min"] > now - PATIENCE
+    ):
         raise mail.NotYet
     fetched = Event.objects.filter(
         target_id__in=[str(file.pk) for file in files], action=Action.DOWNLOAD, actor=user, created_at__gte=since

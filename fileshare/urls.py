@@ -84,6 +84,7 @@ urlpatterns = [
     path("clients/<uuid:company_id>/", clients.client, name="client"),
     path("clients/people/<uuid:person_id>/", clients.person, name="client-person"),
     path("clients/people/<uuid:person_id>/invite", clients.invite_again, name="client-invite-again"),
+    path("clients/people/<uuid:person_id>/withdraw", clients.withdraw, name="client-withdraw"),
     path("clients/people/<uuid:person_id>/off", clients.take_access, name="client-off"),
     path("clients/people/<uuid:person_id>/on", clients.give_access, name="client-on"),
     path("search", search.search, name="search"),

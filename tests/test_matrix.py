@@ -256,7 +256,7 @@ PAGES = {
     "clients/new": OPS_PAGE(200),
     "clients/<uuid:company_id>/": [302, 302, 403, 403, 403, 404, 200, 200],
     "clients/people/<uuid:person_id>/": [302, 302, 403, 403, 403, 404, 200, 200],
-    **{f"clients/people/<uuid:person_id>/{act}": OPS_PAGE(405) for act in ("invite", "off", "on")},
+    **{f"clients/people/<uuid:person_id>/{act}": OPS_PAGE(405) for act in ("invite", "withdraw", "off", "on")},
     "payments/": LOGIN_FIRST(200),
     "payments/plans/<uuid:plan_id>/": LOGIN_FIRST(200),
     "payments/history/": LOGIN_FIRST(200),
@@ -359,7 +359,7 @@ POSTS = {
     "clients/<uuid:company_id>/": [302, 302, 403, 403, 403, 404, 400, 400],
     **{
         f"clients/people/<uuid:person_id>/{act}": [302, 302, 403, 403, 403, 404, 302, 302]
-        for act in ("invite", "off", "on")
+        for act in ("invite", "withdraw", "off", "on")
     },
     "payments/plans/<uuid:plan_id>/": LOGIN_FIRST(302),
     "payments/<uuid:transaction_id>/review": SUPER_PAGE(302),

@@ -38,6 +38,8 @@ class OutgoingMail(models.Model):
         ordering = ["created_at"]
         indexes = [
             models.Index(fields=["next_try_at"], condition=models.Q(sent_at=None, failed_at=None), name="mail_waiting"),
+            # The newest letters to somebody, and those about new files that wait for them.
+            models.Index(fields=["to", "-created_at"], name="mail_to"),
         ]
 
     def __str__(self):

@@ -121,6 +121,11 @@ def withdraw(*, by, user_id):
     Raises PermissionDenied unless `by` is a super, Http404, NotInvited or Vetoed (409).
     """
     assert_super(by)
+    take_back(by=by, user_id=user_id)
+
+
+def take_back(*, by, user_id):
+    """withdraw without the check of rights, in the caller's transaction, which has locked no row yet."""
     # Ask before locking any row, as keepers.vetoes demands.
     reasons = vetoes(get_visible(user_id, User.objects.all()))
     user = _invited(user_id)

@@ -13,6 +13,9 @@ RATES = {
     "preview": "30/m",
     # People whom one user of the clients desk invites.
     "invitations": "5000/d",
+    "invitation_again": "10/h",
+    # ZIPs by one share link, from all addresses: each writes a row of the log for every file in it.
+    "share_archive": "60/h",
     # Moves, copies, deletions and tags of up to a thousand files at once.
     "many_files": "60/m",
 }

@@ -8,20 +8,25 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
-from accounts.models import Company, OutgoingMail, User
+from accounts.contributions.actions import Action as AccountAction
+from accounts.models import Company, OutgoingMail, Role, User
 from accounts.models.roles import CLIENT
 from accounts.people import companies, invitations, roles
 from audit.models import Event
 from config.access import get_visible
+from config.errors import Conflict
 from fileshare import company_folders
 from fileshare.contributions.actions import Action
-from fileshare.models import File, FileRequest, Folder
+from fileshare.models import File, FileRequest, Folder, FolderPermission
 from fileshare.models.files import CLEAN
 
 from . import ops, people_lists
 
 MOST_EVENTS = 30
+# How many changes of an account to look back for the one that switched it off.
+MOST_CHANGES = 100
 SORTS = {
     "name": ["name", "pk"],
     "-seen": [F("seen").desc(nulls_last=True), "name", "pk"],
@@ -168,14 +173,32 @@ def add_people(*, user, company_id, people):
 def _invite(user, company, people):
     if not people:
         return []
+    if not user.is_superuser:
+        _demand_nobody_elses(company, people)
     try:
         return invitations.make_invited(
             by=user, people={person.email: person.name for person in people}, roles=[CLIENT], company=company
         )
     except invitations.AddressTaken as refusal:
-        taken = set(refusal.addresses)
-        lines = [person.line for person in people if person.email in taken]
-        raise people_lists.refusal([(line, refusal.message) for line in lines]) from None
+        raise _taken(people, refusal) from None
+
+
+def _demand_nobody_elses(company, people):
+    """Refuse who signed up without confirming and was then given something by a super: an invitation would take it
+    along."""
+    pending = User.objects.unconfirmed().filter(email__in=[person.email for person in people])
+    given = (
+        Exists(Role.objects.filter(~Q(name=CLIENT), user=OuterRef("pk")))
+        | Exists(FolderPermission.objects.filter(user=OuterRef("pk")))
+        | Q(company__isnull=False) & ~Q(company=company)
+    )
+    if others := list(pending.filter(given).values_list("email", flat=True)):
+        raise _taken(people, invitations.AddressTaken(others))
+
+
+def _taken(people, refusal):
+    taken = set(refusal.addresses)
+    return people_lists.refusal([(person.line, refusal.message) for person in people if person.email in taken])
 
 
 @transaction.atomic
@@ -192,10 +215,37 @@ def invite_again(*, user, person_id):
 def switch(*, user, person_id, is_active):
     """Take a client's access, with every session, token and download link at once, or give it back. Returns the User.
 
-    Raises PermissionDenied, Http404 for a client whom `user` does not serve, Conflict (409) for switching on an account
-    whose address is not verified.
+    Raises PermissionDenied, Http404 for a client whom `user` does not serve, Conflict (409) for an account whose
+    address is not verified, and for one that a super switched off, which only a super switches on.
     """
-    return roles.switch(_locked(user, person_id), by=user, is_active=is_active)
+    person = _locked(user, person_id)
+    if not person.is_verified:
+        raise Conflict(
+            _("They have not accepted their invitation yet: it can be withdrawn."), code="email_not_verified"
+        )
+    if is_active and not user.is_superuser and _was_switched_off_by_a_super(person):
+        raise Conflict(_("A super took this access: ask them to give it back."), code="taken_by_super")
+    return roles.switch(person, by=user, is_active=is_active)
+
+
+def _was_switched_off_by_a_super(person):
+    changes = Event.objects.filter(target_id=str(person.pk), action=AccountAction.USER_CHANGED).order_by("-created_at")
+    for change in changes.select_related("actor")[:MOST_CHANGES]:
+        if change.detail.get("after", {}).get("is_active") is False:
+            return change.actor is None or change.actor.is_superuser
+    return True
+
+
+@transaction.atomic
+def withdraw(*, user, person_id):
+    """Withdraw the invitation of a client who has not accepted it: delete the account. Returns the address.
+
+    Raises PermissionDenied, Http404 for a client whom `user` does not serve, NotInvited or Vetoed (409).
+    """
+    ops.assert_may(user)
+    person = person_of(user, person_id)
+    invitations.take_back(by=user, user_id=person.pk)
+    return person.email
 
 
 def _locked(user, person_id):

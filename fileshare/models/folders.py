@@ -117,12 +117,12 @@ class FolderQuerySet(models.QuerySet):
         return Company.objects.filter(pk__in=self.watched_by(user).filter(company__isnull=False).values("company"))
 
     def clients_served_by(self, user):
-        """The people of these companies, those who are switched off among them; no supers, no ops, no closed accounts.
+        """The people of these companies who hold no role but client, those who are switched off among them.
 
-        `user` may invite them, and take and give back their access.
+        `user` may invite them, and take and give back their access. Supers and closed accounts are left out.
         """
         return User.objects.filter(
-            ~Exists(Role.objects.filter(name=OPS, user=OuterRef("pk"))),
+            ~Exists(Role.objects.filter(~Q(name=CLIENT), user=OuterRef("pk"))),
             company__in=self.companies_served_by(user),
             is_superuser=False,
             closed_at=None,

@@ -22,6 +22,7 @@ from audit.log import record, record_many, record_seldom
 from config import context
 from config.access import get_visible
 from config.errors import Refused
+from config.http.throttling import Throttled, is_used_up
 from fileshare.contributions.actions import Action
 from fileshare.models import File, ShareDownload, ShareLink, SharePermission, ShareState
 from fileshare.outgoing import archives
@@ -32,6 +33,7 @@ from .shares import log_facts, notice_facts, state_of
 
 PROOF_SALT = "fileshare.shares.unlocked"
 UNLOCKED_FOR = timedelta(minutes=30)
+ARCHIVE_WAIT_SECONDS = 600
 
 
 class ShareOver(Refused):
@@ -136,7 +138,7 @@ def redeem(*, token, password="", proof="", file_id=None):
     `file_id` (text) names the file; a link to one file needs none. `proof` is what `unlock` returned; it stands for the
     password. The URL is valid for RESUME_GRACE_SECONDS, for ranges too, so a broken download can be resumed. Requests
     at the same time never spend more uses than the link has. An error spends no use: Http404, ShareOver (410), ViewOnly
-    and PasswordWrong (403), TooManyForZip (409), ObjectMissing (404), StoreUnavailable (503).
+    and PasswordWrong (403), TooManyForZip (409), Throttled (429), ObjectMissing (404), StoreUnavailable (503).
     """
     with _refusals_recorded(token):
         link = opened(token)
@@ -146,6 +148,8 @@ def redeem(*, token, password="", proof="", file_id=None):
             _check_password(link, password)
         file = the_file(link, file_id)
         if file is None:
+            if is_used_up("share_archive", str(link.pk)):
+                raise Throttled(ARCHIVE_WAIT_SECONDS)
             archive = _spend_on_all(link)
             return reverse("share-archive", args=[token, archive.pk])
         if get_store().head(file.object_key) is None:

@@ -125,11 +125,24 @@ def person(request, person_id):
 @require_POST
 def invite_again(request, person_id):
     """Mail a new invitation."""
-    throttle(request, "invitations")
+    # Few a person: an invitation is a letter to somebody who did not ask for it.
+    throttle(request, "invitation_again", everybody=str(person_id))
     found = _attempt(request, clients.invite_again, person_id)
     if found is not None:
         messages.success(request, _("A new invitation to %(email)s is on its way.") % {"email": found.email})
     return _back(request, person_id)
+
+
+@ops_only
+@require_POST
+def withdraw(request, person_id):
+    """Withdraw an invitation."""
+    found = clients.person_of(request.user, person_id)
+    email = _attempt(request, clients.withdraw, person_id)
+    if email is None:
+        return _back(request, person_id)
+    messages.success(request, _("The invitation of %(email)s was withdrawn.") % {"email": email})
+    return redirect("client", found.company_id)
 
 
 @ops_only
@@ -153,7 +166,7 @@ def give_access(request, person_id):
 
 
 def _attempt(request, operation, person_id, **facts):
-    """The operation's User; None after a refusal, which is then a message."""
+    """What the operation returns; None after a refusal, which is then a message."""
     try:
         return operation(user=request.user, person_id=person_id, **facts)
     except Refused as refusal:

@@ -28,8 +28,8 @@ LOOKING = {"filter", "exclude", "get", "Q", "When"}
 # Every action that the rows of a portal may hold.
 WORDS = """
 account_closed account_erased api_token_created api_token_revoked client_nudged company_changed data_exported
-delete download email_changed email_verified expired file_changed folder_changed folder_created folder_deleted
-hold_placed hold_released link_created link_refused log_accepted log_exported log_read login login_failed
+delete download email_changed email_verified expired file_changed file_copied file_moved folder_changed folder_created
+folder_deleted hold_placed hold_released link_created link_refused log_accepted log_exported log_read login login_failed
 login_locked logout password_changed password_reset_requested payment_callback_refused payment_reviewed
 payment_settled payment_started payments_exported permission_granted permission_revoked plan_changed preview
 profile_changed purge quarantine_released quarantined quota_repaired recovery_code_used request_changed

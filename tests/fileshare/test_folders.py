@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import Notification
 from audit.models import Event
-from fileshare import folders
+from fileshare import company_folders, folders
 from fileshare.models import Folder, FolderPermission, Subfolder
 from tests.factories import CompanyFactory, FolderFactory, SubfolderFactory, UserFactory, grant, store_file
 from tests.fileshare.helpers import REAL_TRANSACTIONS, at_once, refusal
@@ -367,6 +367,19 @@ def test_a_grant_to_a_company(boss, company_folder, people, api_as):
     assert api_as("stranger").get(f"{FOLDERS}/{company_folder.pk}").status_code == 404
     assert Event.objects.get(action="permission_granted").detail["holder"] == "Baobab"
     assert boss.get(address).json()["results"][-1]["company"]["name"] == "Baobab"
+
+
+def test_a_folder_that_goes_to_another_company_takes_back_what_the_first_was_granted(boss, people, api_as):
+    made = company_folders.set_up(user=people["super"], company_id=people["colleague"].company_id, may_send=True)
+    address = f"{FOLDERS}/{made.folder.pk}"
+    assert api_as("colleague").get(address).json()["can_upload"] is True
+
+    assert boss.patch(address, {"company_id": str(people["stranger"].company_id)}).status_code == 200
+
+    assert api_as("colleague").get(address).status_code == 404
+    assert not made.folder.permissions.exists()
+    assert Event.objects.get(action="permission_revoked").detail["holder"] == "Baobab"
+    assert boss.patch(address, {"name": "Renamed"}).status_code == 200
 
 
 def test_a_company_with_grants_is_not_deleted(boss, people):

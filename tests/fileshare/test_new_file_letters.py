@@ -78,8 +78,9 @@ def test_files_that_come_later_are_in_a_letter_of_their_own_and_none_is_named_tw
     put(0, "First.docx")
     (first,) = sent(10)
     put(15, "Second.docx")
+    assert sent(60) == [first], "letters about one folder are an hour apart"
 
-    letters = sent(30)
+    letters = sent(80)
 
     assert [letter.subject for letter in letters] == ["1 new file in “Baobab”"] * 2
     assert "First.docx" in first.body
@@ -108,8 +109,8 @@ def test_what_they_have_downloaded_deleted_or_put_there_themselves_is_no_news(
 
     assert [letter.to for letter in sent(20)] == [["uploader@example.org"]] * 0
 
-    put(25, "New.docx")
-    (letter,) = sent(40)
+    put(85, "New.docx")
+    (letter,) = sent(100)
     assert "New.docx" in letter.body
     assert OutgoingMail.objects.filter(letter="new_files", sent_at=None).count() == 0
 
@@ -121,6 +122,26 @@ def test_who_wants_no_such_mail_gets_none(wish, people, put, sent):
 
     assert sent(20) == []
     assert people["colleague"].notifications.get().for_digest is (wish == "digest")
+
+
+def test_a_file_every_few_minutes_makes_no_letter_every_few_minutes(put, sent):
+    for minute in range(0, 60, 5):
+        put(minute, f"{minute}.docx")
+        sent(minute + 4)
+
+    assert len(sent(62)) <= 2
+
+
+def test_who_wants_no_more_or_moved_to_another_address_gets_no_letter_that_waited(people, put, sent):
+    put(0, "Contract.docx")
+    preferences.choose(user=people["colleague"], wishes={"folder_upload": "off"})
+    assert sent(20) == []
+
+    preferences.choose(user=people["colleague"], wishes={"folder_upload": "now"})
+    put(30, "Next.docx")
+    people["colleague"].email = "moved@example.org"
+    people["colleague"].save()
+    assert sent(60) == []
 
 
 def test_who_lost_the_folder_meanwhile_is_told_nothing(people, put, sent):
@@ -141,7 +162,7 @@ def test_a_file_that_waits_for_the_scanner_is_told_of_when_it_has_passed(people,
     clock(31)
     folder_notices.tell_of_new_files()
 
-    assert len(sent(45)) == 1
+    assert len(sent(95)) == 1
 
 
 def test_each_reader_gets_a_letter_by_a_fixed_number_of_queries(company_folder, put, django_assert_max_num_queries):

@@ -12,7 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Company, OutgoingMail, User
+from accounts.models import Company, OutgoingMail, Role, User
+from accounts.people import roles
 from audit.models import Event
 from config.errors import Refused
 from fileshare.desk import clients, people_lists
@@ -370,9 +371,72 @@ def test_an_invitation_is_sent_again_and_only_to_the_invited(people, page_as, ou
     refused = page.post(f"/clients/people/{amina.pk}/on", follow=True)
 
     assert [message.to for message in outbox()] == [["amina@example.org"]] * 2
-    assert "The address is not verified yet; its owner has to do that." in refused.content.decode()
+    assert "They have not accepted their invitation yet: it can be withdrawn." in refused.content.decode()
     amina.refresh_from_db()
     assert amina.state == "invited"
+
+
+def test_an_invitation_is_withdrawn_and_its_link_opens_nothing(people, page_as, outbox):
+    made = make(people["ops"], people="amina@example.org")
+    (letter,) = outbox()
+    token = unquote(TOKEN.search(letter.body)[1])
+    page = page_as("ops")
+    assert "can be withdrawn" in page.post(f"/clients/people/{made.invited[0].pk}/off", follow=True).content.decode()
+
+    answer = page.post(f"/clients/people/{made.invited[0].pk}/withdraw", follow=True)
+
+    assert "The invitation of amina@example.org was withdrawn." in answer.content.decode()
+    assert Client().post("/invitation", {"token": token, "new_password": PASSWORD}).status_code == 400
+    assert not User.objects.filter(email="amina@example.org").exists()
+
+
+def test_whom_a_super_switched_off_ops_do_not_switch_on(people, company_folder):
+    person = people["colleague"]
+    roles.change_user(by=people["super"], user_id=person.pk, is_active=False)
+
+    with pytest.raises(Refused) as refused:
+        clients.switch(user=people["uploader"], person_id=person.pk, is_active=True)
+
+    assert refused.value.code == "taken_by_super"
+    assert clients.switch(user=people["super"], person_id=person.pk, is_active=True).is_active
+    clients.switch(user=people["uploader"], person_id=person.pk, is_active=False)
+    assert clients.switch(user=people["uploader"], person_id=person.pk, is_active=True).is_active
+
+
+def test_holders_of_other_roles_are_nobody_of_the_desk(people, company_folder, role):
+    roles.save_role(by=people["super"], name="auditor")
+    auditor = UserFactory(company=company_folder.company, roles=["client", "auditor"])
+
+    with pytest.raises(Http404):
+        clients.switch(user=people["uploader"], person_id=auditor.pk, is_active=False)
+
+
+@pytest.mark.parametrize("given", ["company", "grant", "role"])
+def test_a_sign_up_that_a_super_gave_something_is_not_invited_elsewhere(given, people, company_folder):
+    user = UserFactory(email="amina@example.org", is_active=False, email_verified_at=None, roles=["client"])
+    if given == "company":
+        User.objects.filter(pk=user.pk).update(company=people["stranger"].company)
+    elif given == "grant":
+        grant(FolderFactory(), "download", user=user)
+    else:
+        user.groups.add(Role.objects.get(name="ops"))
+
+    with pytest.raises(Refused) as refused:
+        make(people["ops"], people="amina@example.org")
+
+    assert told(refused) == ["Line 1: There is an account with this address already."]
+    assert make(people["super"], people="amina@example.org").invited == [user]
+
+
+def test_one_address_is_not_flooded_with_invitations(people, page_as, outbox, settings):
+    settings.RATELIMIT_ENABLE = True
+    (amina,) = make(people["ops"], people="amina@example.org").invited
+    page = page_as("ops")
+
+    answers = [page.post(f"/clients/people/{amina.pk}/invite").status_code for _ in range(12)]
+
+    assert answers.count(302) == 10
+    assert answers[-1] == 429
 
 
 def test_the_page_of_a_person_says_why_they_may_and_what_they_did(people, page_as, report):
