@@ -12,7 +12,8 @@ from fileshare import files, folder_notices, new_file_letters
 from fileshare.models import File, ScanState
 from tests.factories import FolderFactory, UserFactory, grant, store_file
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both]
+# A bucket refuses whose clock is a quarter of an hour off, and these tests move the clock.
+pytestmark = [pytest.mark.django_db, pytest.mark.both, pytest.mark.local]
 START = timezone.now().replace(microsecond=0)
 
 

@@ -428,11 +428,14 @@ def test_several_processes_tell_one_sum(tmp_path):
         return families(httpx.get(f"{url}/metrics", headers={"Host": "127.0.0.1"}).text)
 
     def count(told):
-        return told["portal_requests_total"].get((("method", "GET"), ("route", "healthz"), ("status", "2xx")), 0)
+        found = told.get("portal_requests_total", {})
+        return found.get((("method", "GET"), ("route", "healthz"), ("status", "2xx")), 0)
 
     server = spawn(web_command(), log=tmp_path / "log", env=environment, cwd=configured.BASE_DIR)
     try:
         wait_until(answers, process=server, log=tmp_path / "log", seconds=60)
+        # A request is counted after its answer has gone.
+        wait_until(lambda: count(asked()) > 0, process=server, log=tmp_path / "log", seconds=60)
         before, sent, wrote = count(asked()), 0, set()
         end = time.monotonic() + 60
         with httpx.Client(headers={"Connection": "close"}) as browser:

@@ -27,10 +27,12 @@ pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
 
 
-@pytest.fixture(params=[pytest.param("local", marks=pytest.mark.local), pytest.param("s3", marks=pytest.mark.s3)])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
 def store(request, settings):
     """The store of the test: a folder or a bucket."""
-    if request.param == "s3":
+    if request.param == "local":
+        settings.STORAGE, settings.S3_ENDPOINT_URL = "local", ""
+    else:
         bucket = new_bucket(request.getfixturevalue("s3_server"))
         use_bucket(settings, bucket.endpoint_url, bucket.name)
     return get_store()
