@@ -445,6 +445,7 @@ def test_several_processes_tell_one_sum(tmp_path):
                     assert browser.get(f"{url}/healthz").status_code == 200
                 sent += 60
                 wrote = {path.stem.rsplit("_", 1)[1] for path in old.glob("*/counter_*.db")}
+        wait_until(lambda: count(asked()) - before >= sent, process=server, log=tmp_path / "log", seconds=60)
         sums = {count(asked()) - before for _time in range(5)}
     finally:
         stop(server, seconds=30)
